@@ -11,13 +11,15 @@ Drivers decide nothing; cores know no clock, socket or task. `now` is always sec
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 from gateway.media.heard import Heard as Heard
+
+T = TypeVar("T")
 
 # -- how a call ends ----------------------------------------------------------------------------------
 
@@ -400,6 +402,19 @@ class VoiceBackend(Protocol):
 
     async def run(self) -> None:
         """What all its connections share (models, batches); runs in plumbing until cancelled."""
+
+
+# -- requests and threads ------------------------------------------------------------------------------
+
+
+class RequestFailed(Exception):
+    """A clip could not be made, a tool did not work; the text is for people."""
+
+
+class RunBlocking(Protocol):
+    """Runs a function that blocks (models, disk): in a worker thread in production, inline in tests."""
+
+    async def __call__(self, blocking: Callable[..., T], /, *args: Any) -> T: ...
 
 
 # -- the plan's half ----------------------------------------------------------------------------------

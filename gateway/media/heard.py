@@ -1,8 +1,8 @@
-"""How much of what was sent the caller has heard."""
+"""What of the agent's audio the caller has heard, response item by response item."""
 
 import msgspec
 
-__all__ = ["Heard"]
+__all__ = ["Heard", "HeardLedger", "ItemHeard", "words_heard"]
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -14,3 +14,83 @@ class Heard(msgspec.Struct, frozen=True):
 
     low_ms: float
     high_ms: float
+
+
+class ItemHeard(msgspec.Struct):
+    """One response item. All in milliseconds; `0 <= low <= high <= sent <= received`."""
+
+    item: str
+    received_ms: float = 0.0
+    sent_ms: float = 0.0
+    low_ms: float = 0.0
+    high_ms: float = 0.0
+
+
+class _Span(msgspec.Struct):
+    """A stretch of the playout axis that carries one item, from `item_ms` of that item on."""
+
+    item: ItemHeard
+    start_ms: float
+    end_ms: float
+    item_ms: float
+
+
+class HeardLedger:
+    """Maps the playout axis to response items. Items live until the caller asks for them to be forgotten."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, ItemHeard] = {}
+        self._open: list[_Span] = []
+        self.sent_ms = 0.0
+        self.heard = Heard(0.0, 0.0)
+
+    def received(self, item: str, duration_ms: float) -> None:
+        self._items.setdefault(item, ItemHeard(item)).received_ms += duration_ms
+
+    def sent(self, item: str, duration_ms: float) -> None:
+        """The next `duration_ms` of the axis carry `item`."""
+        entry = self._items.setdefault(item, ItemHeard(item))
+        if self._open and self._open[-1].item is entry:
+            self._open[-1].end_ms += duration_ms
+        else:
+            self._open.append(_Span(entry, self.sent_ms, self.sent_ms + duration_ms, entry.sent_ms))
+        entry.sent_ms += duration_ms
+        entry.received_ms = max(entry.received_ms, entry.sent_ms)
+        self.sent_ms += duration_ms
+
+    def moved(self, heard: Heard) -> None:
+        """Take the leg's newest bounds."""
+        self.heard = heard
+        for span in self._open:
+            span.item.low_ms = max(span.item.low_ms, _within(heard.low_ms, span))
+            span.item.high_ms = max(span.item.high_ms, _within(heard.high_ms, span))
+        while self._open and self._open[0].end_ms <= heard.low_ms:
+            self._open.pop(0)
+
+    def cut(self) -> list[ItemHeard]:
+        """The leg was cleared: what is not heard by now never will be. Returns the items that lost audio."""
+        cut = [span.item for span in self._open if span.item.low_ms < span.item.sent_ms]
+        waiting = [i for i in self._items.values() if i.sent_ms < i.received_ms and i not in cut]
+        self._open.clear()
+        return cut + waiting
+
+    def item(self, item: str) -> ItemHeard:
+        return self._items.get(item, ItemHeard(item))
+
+    def forget(self, item: str) -> None:
+        self._items.pop(item, None)
+
+
+def _within(axis_ms: float, span: _Span) -> float:
+    inside = min(max(axis_ms - span.start_ms, 0.0), span.end_ms - span.start_ms)
+    return span.item_ms + inside if inside else 0.0
+
+
+def words_heard(text: str, heard_ms: float, total_ms: float) -> str:
+    """The part of `text` spoken in the first `heard_ms` of its audio: an estimate by proportion, cut at a word."""
+    if heard_ms >= total_ms:
+        return text
+    length = int(len(text) * max(heard_ms, 0.0) / total_ms)
+    if length < len(text) and not text[length].isspace():
+        length = text.rfind(" ", 0, length) + 1
+    return text[:length].rstrip()

@@ -1,0 +1,58 @@
+"""The call as two channels on one time axis: the caller on the left, the agent as heard on the right."""
+
+import numpy as np
+
+__all__ = ["RATE_HZ", "StereoMix"]
+
+RATE_HZ = 8000
+
+
+class StereoMix:
+    """Lays both directions of a call beside each other.
+
+    The axis is the carrier's media clock, which starts with the caller's first frame. The agent's audio
+    lies where the far end plays it and ends where it was cut.
+    """
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._caller = bytearray()
+        self._agent = bytearray()
+        self._done = 0  # samples already taken
+
+    def caller(self, pcm: bytes, now: float) -> None:
+        """The caller's next samples: PCM16 at 8 000 Hz, gapless."""
+        if self._began is None:
+            self._began = now - len(pcm) / 2 / RATE_HZ
+        self._caller += pcm
+
+    def agent(self, pcm: bytes, plays_at: float) -> None:
+        """Agent audio that the far end starts to play at `plays_at`, never before what it plays already."""
+        start = max(self._sample(plays_at) - self._done, len(self._agent) // 2)
+        self._agent += bytes(2 * start - len(self._agent))
+        self._agent += pcm
+
+    def cut(self, now: float) -> None:
+        """What the far end had not played at `now` is not heard."""
+        del self._agent[2 * max(self._sample(now) - self._done, 0) :]
+
+    def take(self, now: float) -> bytes:
+        """The samples that nothing can change any more: interleaved PCM16, left caller, right agent."""
+        return self._emit(min(len(self._caller) // 2, max(self._sample(now) - self._done, 0)))
+
+    def finish(self, now: float) -> bytes:
+        """All that is left; the agent's audio ends with the call."""
+        self.cut(now)
+        return self._emit(max(len(self._caller), len(self._agent)) // 2)
+
+    def _sample(self, at: float) -> int:
+        return 0 if self._began is None else round((at - self._began) * RATE_HZ)
+
+    def _emit(self, samples: int) -> bytes:
+        both = np.zeros((samples, 2), "<i2")
+        for channel, track in enumerate((self._caller, self._agent)):
+            part = np.frombuffer(bytes(track[: 2 * samples]), "<i2")
+            both[: len(part), channel] = part
+            del track[: 2 * samples]
+        self._done += samples
+        return both.tobytes()

@@ -1,0 +1,192 @@
+"""The OpenAI Realtime protocol (GA) as the client sees it: JSON text <-> events. OpenAI API reference, Realtime.
+
+Fields we do not use are not declared: msgspec skips them. An event type we do not know is `Unknown`.
+"""
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "AudioDelta",
+    "Failed",
+    "FunctionCall",
+    "InputTranscript",
+    "ItemDone",
+    "OutputTranscript",
+    "Response",
+    "ResponseCreated",
+    "ResponseDone",
+    "ServerEvent",
+    "SessionCreated",
+    "SessionUpdated",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TranscriptDelta",
+    "Unknown",
+    "decode",
+    "encode",
+]
+
+
+class _Event(msgspec.Struct, frozen=True, tag_field="type"):
+    """Any server event."""
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class SessionCreated(_Event, frozen=True, tag="session.created"):
+    session: SessionInfo
+
+
+class SessionUpdated(_Event, frozen=True, tag="session.updated"):
+    session: SessionInfo
+
+
+class SpeechStarted(_Event, frozen=True, tag="input_audio_buffer.speech_started"):
+    audio_start_ms: int
+    item_id: str
+
+
+class SpeechStopped(_Event, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    audio_end_ms: int
+    item_id: str
+
+
+class InputTranscript(_Event, frozen=True, tag="conversation.item.input_audio_transcription.completed"):
+    item_id: str
+    transcript: str
+
+
+class FunctionCall(msgspec.Struct, frozen=True):
+    """An output item; `type` tells whether it is a function call."""
+
+    id: str = ""
+    type: str = ""
+    name: str = ""
+    call_id: str = ""
+    arguments: str = ""
+
+
+class Response(msgspec.Struct, frozen=True):
+    id: str
+    status: str = "in_progress"
+    metadata: dict[str, str] | None = None
+    output: tuple[FunctionCall, ...] = ()
+
+
+class ResponseCreated(_Event, frozen=True, tag="response.created"):
+    response: Response
+
+
+class ResponseDone(_Event, frozen=True, tag="response.done"):
+    response: Response
+
+
+class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
+    """`delta`: audio in the session's output format, decoded from base64."""
+
+    response_id: str
+    item_id: str
+    delta: bytes
+
+
+class ItemDone(_Event, frozen=True, tag="response.output_audio.done"):
+    """All audio of an item has come."""
+
+    response_id: str
+    item_id: str
+
+
+class TranscriptDelta(_Event, frozen=True, tag="response.output_audio_transcript.delta"):
+    response_id: str
+    item_id: str
+    delta: str
+
+
+class OutputTranscript(_Event, frozen=True, tag="response.output_audio_transcript.done"):
+    response_id: str
+    item_id: str
+    transcript: str
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    type: str = ""
+    message: str = ""
+    code: str | None = None
+    event_id: str | None = None
+
+
+class Failed(_Event, frozen=True, tag="error"):
+    error: ErrorBody
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An event that we have no use for, or that is not an event at all (`problem`)."""
+
+    type: str
+    problem: str = ""
+
+
+ServerEvent = (
+    SessionCreated
+    | SessionUpdated
+    | SpeechStarted
+    | SpeechStopped
+    | InputTranscript
+    | ResponseCreated
+    | ResponseDone
+    | AudioDelta
+    | ItemDone
+    | TranscriptDelta
+    | OutputTranscript
+    | Failed
+)
+
+
+class _AnyEvent(msgspec.Struct):
+    type: str
+
+
+_decoder: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
+_any_decoder = msgspec.json.Decoder(_AnyEvent)
+_encoder = msgspec.json.Encoder()
+_known = {
+    cls.__struct_config__.tag
+    for cls in (
+        SessionCreated,
+        SessionUpdated,
+        SpeechStarted,
+        SpeechStopped,
+        InputTranscript,
+        ResponseCreated,
+        ResponseDone,
+        AudioDelta,
+        ItemDone,
+        TranscriptDelta,
+        OutputTranscript,
+        Failed,
+    )
+}
+
+
+def decode(text: str) -> ServerEvent | Unknown:
+    """One server event. Never raises: what is no event, or a known one of the wrong shape, is `Unknown`."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        problem = str(error)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        return Unknown("", str(error))
+    try:
+        kind = _any_decoder.decode(text).type
+    except msgspec.ValidationError as error:
+        return Unknown("", str(error))
+    return Unknown(kind, problem if kind in _known else "")
+
+
+def encode(event: dict[str, Any]) -> str:
+    """One client event; bytes become base64."""
+    return _encoder.encode(event).decode()
