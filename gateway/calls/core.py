@@ -211,6 +211,8 @@ class CallCore:
                     self._end(event.reason, event.detail)
                 case _:
                     assert_never(event)
+        for data in self._leg.outgoing():
+            self._emit(c.CarrierMessage(data))
 
     def _start(self, started: c.LegStarted) -> None:
         codec = CODECS[started.codec]
@@ -230,8 +232,7 @@ class CallCore:
             self._take_wish()
             if self._then is not None and self._clip is None and self._downlink.silent(now):
                 self._go_on()
-        for data in self._leg.outgoing():
-            self._emit(c.CarrierMessage(data))
+            self._settle_leg(now)
         if self._conversation is not None:
             self._conversation.flush()
 

@@ -92,5 +92,5 @@ class Downlink:
         """All was played, and the leg has said so if it ever does; it is not waited for much longer than that."""
         if self.speaking(now):
             return False
-        confirmed = not self._leg.traits.confirms_playout or self.ledger.heard.low_ms >= self.ledger.sent_ms
+        confirmed = not self._leg.traits.confirms_playout or self.ledger.all_heard
         return confirmed or now >= self._playout.ends_at + _CONFIRM_S

@@ -74,6 +74,11 @@ class HeardLedger:
         self._open.clear()
         return cut + waiting
 
+    @property
+    def all_heard(self) -> bool:
+        """Nothing that was sent and not cut is still unheard."""
+        return not self._open
+
     def item(self, item: str) -> ItemHeard:
         return self._items.get(item, ItemHeard(item))
 
