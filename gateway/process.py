@@ -1,0 +1,145 @@
+"""The gateway as a process: its sockets, its two doors, its signals."""
+
+import dataclasses
+import signal
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import structlog
+import trio
+
+from gateway.config import ConfigError
+from gateway.console.app import make_app
+from gateway.console.door import serve_console
+from gateway.dialplan.plan import Dialplan, PlanError, needs_synthesizer
+from gateway.net.doors import with_tls
+from gateway.serve import Gateway, Parts, Watch
+from gateway.settings import Secrets, Settings
+from gateway.telemetry.metrics import Metrics
+from gateway.voices import Voice
+
+__all__ = ["Running", "obey_signals", "run_in_thread", "run_process"]
+
+T = TypeVar("T")
+
+
+async def run_in_thread(blocking: Callable[..., T], /, *args: object) -> T:
+    """`RunBlocking` of production: a worker thread, waited for even when the call has been cancelled."""
+    return await trio.to_thread.run_sync(blocking, *args)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that takes calls, and where."""
+
+    gateway: Gateway
+    public_url: str
+    private_url: str
+
+
+async def run_process(
+    settings: Settings,
+    secrets: Secrets,
+    dialplan: Dialplan,
+    voice: Voice,
+    log: structlog.typing.FilteringBoundLogger,
+    *,
+    watch: Watch = lambda _call, _fact: None,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Open both doors and live until the gateway is drained or this is cancelled.
+
+    Raises `ConfigError` for an address that cannot be opened, and `PlanError` for a plan that speaks where no
+    synthesizer is.
+    """
+    _check_speech(dialplan, voice)
+    listeners = await _listen(settings)
+    port = listeners[0].socket.getsockname()[1]
+    public_url = settings.http.public_url or f"http://{_dialable(settings.http.host)}:{port}"
+    metrics = Metrics()
+    async with httpx.AsyncClient(timeout=10) as client, trio.open_nursery() as nursery:
+        parts = Parts(
+            dialplan=dialplan,
+            backend=voice.backend,
+            synthesize=voice.synthesize,
+            run_blocking=run_in_thread,
+            metrics=metrics,
+            log=log,
+            client=client,
+            watch=watch,
+        )
+        gateway = Gateway(settings, secrets, public_url, parts)
+        await nursery.start(_run, gateway, nursery.cancel_scope)
+        gateway.accept(_behind_tls(settings, listeners))
+        app = make_app(lambda: gateway.ready, metrics.expose)
+        private = settings.private
+        try:
+            private_port = await nursery.start(serve_console, app, private.host, private.port)
+        except OSError as error:
+            raise ConfigError(_taken("private", private.host, private.port, error)) from None
+        task_status.started(Running(gateway, public_url, f"http://{_dialable(private.host)}:{private_port}"))
+
+
+async def obey_signals(gateway: Gateway) -> None:
+    """SIGTERM and SIGINT drain; a second one ends all calls at once."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            async for _ in signals:
+                if gateway.ready:
+                    nursery.start_soon(gateway.drain)
+                else:
+                    gateway.force()
+
+
+async def _run(
+    gateway: Gateway,
+    scope: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await gateway.run(task_status=task_status)
+    scope.cancel()  # drained: the private door closes last
+
+
+def _check_speech(dialplan: Dialplan, voice: Voice) -> None:
+    speaking = needs_synthesizer(dialplan)
+    if speaking and voice.no_speech is not None:
+        plan, file = speaking[0]
+        raise PlanError(f"{file}: plans.{plan}: a step says a text of its own, but {voice.no_speech}")
+
+
+async def _listen(settings: Settings) -> list[trio.SocketListener]:
+    http = settings.http
+    try:
+        return await trio.open_tcp_listeners(http.port, host=http.host)
+    except OSError as error:
+        raise ConfigError(_taken("http", http.host, http.port, error)) from None
+
+
+def _behind_tls(
+    settings: Settings, listeners: Sequence[trio.abc.Listener[Any]]
+) -> Sequence[trio.abc.Listener[Any]]:
+    http = settings.http
+    if not http.certificate:
+        return listeners
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(http.certificate, http.key)
+    except (OSError, ssl.SSLError) as error:
+        where = f"http.certificate = {http.certificate!r}, http.key = {http.key!r}"
+        raise ConfigError(f"{where}: {error}; both must be PEM files that belong together") from None
+    return with_tls(listeners, context)
+
+
+def _taken(section: str, host: str, port: int, error: OSError) -> str:
+    why = error.strerror or str(error)
+    variable = f"GATEWAY_{section.upper()}__PORT"
+    return f"{section}.port = {port}: {host} cannot be opened there ({why}); set {variable} to a free port"
+
+
+def _dialable(host: str) -> str:
+    """An address of this machine that a browser here can open."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not opened
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,112 @@
+"""What can be set: one struct a section of `gateway.toml`, each key also as `GATEWAY_SECTION__KEY`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from gateway.config import ConfigError, Secret, load, secret, settings_file
+
+__all__ = ["Secrets", "Settings", "read_settings"]
+
+PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True):
+    """The public door. `public_url`: where Twilio finds it. `certificate`, `key`: PEM files, for TLS of our own."""
+
+    host: str = "127.0.0.1"
+    port: PortNumber = 8080
+    public_url: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Private(msgspec.Struct, frozen=True, kw_only=True):
+    """The private door: health and metrics, for this machine and its operators."""
+
+    host: str = "127.0.0.1"
+    port: PortNumber = 8081
+
+
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which voice answers: a key of `gateway.voice.backends.BACKENDS`."""
+
+    backend: str = "embedded"
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """`folder`: where each call's trace, recording and record go; empty: nowhere. `drain_s`: how long calls may
+    go on after SIGTERM.
+    """
+
+    folder: str = "calls"
+    max_active: Annotated[int, msgspec.Meta(ge=1)] = 100
+    longest_s: Positive = 4 * 3600
+    drain_s: Annotated[float, msgspec.Meta(ge=0)] = 3600
+
+
+class Traces(msgspec.Struct, frozen=True, kw_only=True):
+    """`keep_numbers`: write phone numbers into traces and records, instead of stable pseudonyms."""
+
+    keep_numbers: bool = False
+
+
+class DialplanPath(msgspec.Struct, frozen=True, kw_only=True):
+    """`path`: a TOML file or a folder of them."""
+
+    path: str = "dialplans/reception.toml"
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    level: str = "info"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    http: Http = Http()
+    private: Private = Private()
+    voice: Voice = Voice()
+    calls: Calls = Calls()
+    traces: Traces = Traces()
+    dialplan: DialplanPath = DialplanPath()
+    log: Log = Log()
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """From the environment, or from the file that NAME_FILE names; never from a settings file."""
+
+    twilio_auth_token: Secret | None = None
+    twilio_account_sid: Secret | None = None
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, Secrets]:
+    """Settings and secrets of this process, complete and consistent. Raises `ConfigError`."""
+    settings = load(Settings, path=settings_file(path, environ), environ=environ)
+    secrets = Secrets(
+        twilio_auth_token=secret("TWILIO_AUTH_TOKEN", environ),
+        twilio_account_sid=secret("TWILIO_ACCOUNT_SID", environ),
+    )
+    _check(settings, secrets)
+    return settings, secrets
+
+
+def _check(settings: Settings, secrets: Secrets) -> None:
+    http = settings.http
+    if bool(http.certificate) != bool(http.key):
+        missing = "http.key" if http.certificate else "http.certificate"
+        raise ConfigError(f"{missing} is missing: TLS needs http.certificate and http.key")
+    if secrets.twilio_auth_token is not None:
+        return
+    open_by = "http.public_url" if http.public_url else "" if _is_loopback(http.host) else "http.host"
+    if open_by:
+        value = http.public_url or http.host
+        raise ConfigError(
+            f"{open_by} = {value!r} opens the gateway to the public, but TWILIO_AUTH_TOKEN is not set: "
+            "nobody could tell Twilio's requests from forged ones. Set it, or keep http.host on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,92 @@
+"""A whole gateway with a fake Twilio in front of it: no socket, no thread, real time or virtual."""
+
+import dataclasses
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+import trio.testing
+
+from gateway.config import Secret
+from gateway.contracts import Fact, RequestFailed, VoiceBackend
+from gateway.dialplan.plan import Dialplan, load
+from gateway.serve import Gateway, Parts, Synthesize
+from gateway.settings import Secrets, Settings
+from gateway.telemetry.log import configure
+from gateway.telemetry.metrics import Metrics
+from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
+
+__all__ = ["AUTH_TOKEN", "LiveGateway", "inline", "live_gateway"]
+
+T = TypeVar("T")
+
+AUTH_TOKEN = "the-token-of-the-fake-account"  # noqa: S105 - of a fake account
+PUBLIC_URL = "https://gateway.example"
+
+
+async def inline(blocking: Callable[..., T], /, *args: object) -> T:
+    """`RunBlocking` without a thread: for the virtual clock, which would run ahead of one."""
+    await trio.lowlevel.checkpoint()
+    return blocking(*args)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LiveGateway:
+    """`facts`: what happened in all calls so far, with the call's id. `log`: JSON lines."""
+
+    gateway: Gateway
+    twilio: FakeTwilio
+    metrics: Metrics
+    facts: list[tuple[str, Fact]]
+    log: io.StringIO
+
+    def facts_named(self, name: str) -> list[Fact]:
+        return [fact for _, fact in self.facts if fact.name == name]
+
+
+@asynccontextmanager
+async def live_gateway(
+    dialplan: Dialplan | Path,
+    backend: VoiceBackend,
+    *,
+    folder: Path | None = None,
+    settings: Settings | None = None,
+    synthesize: Synthesize | None = None,
+) -> AsyncIterator[LiveGateway]:
+    """A running gateway and an account that calls it. `folder`: where calls are written; None: nowhere."""
+    settings = settings or Settings()
+    calls = msgspec.structs.replace(settings.calls, folder=str(folder) if folder is not None else "")
+    settings = msgspec.structs.replace(settings, calls=calls)
+    facts: list[tuple[str, Fact]] = []
+    log = io.StringIO()
+    metrics = Metrics()
+    parts = Parts(
+        dialplan=load(dialplan) if isinstance(dialplan, Path) else dialplan,
+        backend=backend,
+        synthesize=synthesize or _mute,
+        run_blocking=inline,
+        metrics=metrics,
+        log=configure(log, pretty=False),
+        watch=lambda call, fact: facts.append((call, fact)),
+    )
+    gateway = Gateway(settings, Secrets(twilio_auth_token=Secret(AUTH_TOKEN)), PUBLIC_URL, parts)
+
+    async def dial() -> trio.abc.Stream:
+        ours, theirs = trio.testing.memory_stream_pair()
+        gateway.connect(theirs)
+        return ours
+
+    account = TwilioAccount(account_sid="AC" + "1" * 32, auth_token=AUTH_TOKEN, public_url=PUBLIC_URL, dial=dial)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(gateway.run)
+        async with FakeTwilio(account) as twilio:
+            yield LiveGateway(gateway, twilio, metrics, facts, log)
+        nursery.cancel_scope.cancel()
+
+
+async def _mute(text: str, _voice: str | None) -> bytes:
+    raise RequestFailed(f"there is no synthesizer here to say {text!r}")
