@@ -112,7 +112,7 @@ class Gateway:
         self._log = parts.log
         self._folder = Path(settings.calls.folder) if settings.calls.folder else None
         self._pseudonyms: Pseudonyms | None = None
-        self._clock = PacingClock()
+        self.clock = PacingClock()
         self._doors: trio.Nursery | None = None
         self._calls: trio.Nursery | None = None
         self.supervisor = Supervisor(
@@ -127,7 +127,7 @@ class Gateway:
             load_clip=self._load_clip,
             run_tool=self._run_tool,
             run_blocking=parts.run_blocking,
-            add_tick=self._clock.add,
+            add_tick=self.clock.add,
             watch=self._watch,
             clear_took=parts.metrics.clear_latency_s.observe,
         )
@@ -140,7 +140,7 @@ class Gateway:
         if self._folder is not None:
             self._pseudonyms = await self._parts.run_blocking(self._open_folder, self._folder)
         async with trio.open_nursery() as plumbing:
-            plumbing.start_soon(self._clock.run)
+            plumbing.start_soon(self.clock.run)
             plumbing.start_soon(self._parts.backend.run)
             plumbing.start_soon(self.supervisor.flush)
             plumbing.start_soon(watch_loop, self._metrics, self._log)

@@ -14,6 +14,8 @@ from structlog.typing import FilteringBoundLogger
 
 # A client that takes nothing for this long is not reading.
 SEND_DEADLINE_S = 10.0
+# A connection on which nothing moves: server-sent events say something every quarter of this.
+SILENCE_S = 60.0
 # What an answer may still take when its client has closed its side: it may have said all and be reading yet.
 LINGER_S = 5.0
 
@@ -78,12 +80,14 @@ async def _close_on_cancel(stream: trio.SocketStream) -> None:
 class _Client:
     """A client's stream with the deadlines that hypercorn does not have.
 
-    Its HTTP/2 waits for ever for a client that has gone in the middle of an answer, and nobody can turn that off.
+    Its HTTP/2, which nobody can turn off, waits for ever for a client that went in the middle of an answer, and a
+    WebSocket that was refused stays open.
     """
 
     def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope) -> None:
         self._stream = stream
         self._connection = connection
+        self._ended = False
         self.socket = stream.socket
         self.send_eof = stream.send_eof
         self.aclose = stream.aclose
@@ -93,8 +97,8 @@ class _Client:
         try:
             data = await self._stream.receive_some(max_bytes)
         finally:
-            if not data:
-                self._connection.deadline = trio.current_time() + LINGER_S
+            self._ended = not data
+            self._prolong()
         return data
 
     async def send_all(self, data: bytes) -> None:
@@ -102,3 +106,8 @@ class _Client:
             await self._stream.send_all(data)
         if sending.cancelled_caught:
             raise trio.BrokenResourceError("the client does not read")
+        if not self._ended:
+            self._prolong()
+
+    def _prolong(self) -> None:
+        self._connection.deadline = trio.current_time() + (LINGER_S if self._ended else SILENCE_S)

@@ -44,6 +44,9 @@ class PacingClock:
 
         return remove
 
+    def __len__(self) -> int:
+        return sum(len(phase) for phase in self._phases)
+
     async def run(self) -> NoReturn:
         """Tick until cancelled; asleep while there is no member. Run it once."""
         start = trio.current_time()

@@ -26,19 +26,24 @@ class RawStream(trio.abc.Stream):
         self._answer = bytearray() if keeps_answer else None
         self._fragments: FragmentCounter | None = None
         self._wait = trio.CancelScope()
+        self._is_over = False
 
     def end(self, reason: str) -> None:
-        """Close the stream now, and with it whatever waits on the peer. The first reason stays in `ended`."""
+        """Close the stream now. The first reason stays in `ended`."""
         self.ended = self.ended or reason
         close_now(self._stream)
-        self._wait.cancel()
+        self._be_over()
 
     def wait_at_most(self, seconds: float) -> trio.CancelScope:
-        """A scope for waiting on the peer, which ends early when there is nobody left to wait for."""
+        """A scope for waiting on the peer; it ends as soon as the stream does, from whichever end."""
         self._wait = trio.CancelScope(deadline=trio.current_time() + seconds)
-        if self.ended:
+        if self._is_over:
             self._wait.cancel()
         return self._wait
+
+    def _be_over(self) -> None:
+        self._is_over = True
+        self._wait.cancel()
 
     def limit_send_buffer(self, size_bytes: int) -> None:
         """Let the kernel hold no more than about this that the peer has not read; where there is a kernel."""
@@ -64,7 +69,7 @@ class RawStream(trio.abc.Stream):
             return unread
         data = await self._receive(max_bytes)
         if not data:
-            self._wait.cancel()
+            self._be_over()
         elif self._fragments is not None and not self._fragments.admit(data):
             self.end("a message in too many fragments")
             raise trio.BrokenResourceError(self.ended)
@@ -76,7 +81,7 @@ class RawStream(trio.abc.Stream):
         try:
             data = await self._stream.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._wait.cancel()
+            self._be_over()
             raise
         if self._answer is not None:
             self._answer += data
@@ -90,7 +95,7 @@ class RawStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """What the library calls when it is done with the peer."""
-        self._wait.cancel()
+        self._be_over()
         await self._stream.aclose()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import h11
 import structlog
 import trio
 import trio_websocket
@@ -79,6 +80,8 @@ class WebSocket:
         """Say goodbye, wait for the answer for at most 2 s, and give the socket back. Repeatable."""
         with self._raw.wait_at_most(CLOSE_S):
             await self._connection.aclose(code, reason)
+            # The library does not wait where it is closing already, with half an answer to the peer's close.
+            await trio.sleep_forever()
         self.release()
 
     def release(self) -> None:
@@ -184,7 +187,7 @@ def translate(error: Exception) -> tuple[int, str]:
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((ssl.SSLCertVerificationError,), NOT_TRUSTED, ""),
-    ((ProtocolError, UnicodeError), PROTOCOL_ERROR, "the peer broke the protocol"),
+    ((ProtocolError, h11.ProtocolError, UnicodeError), PROTOCOL_ERROR, "the peer broke the protocol"),
     ((trio.TooSlowError,), ABNORMAL, "no answer in time"),
     ((trio.BrokenResourceError, trio.ClosedResourceError), ABNORMAL, "the connection broke"),
     ((trio_websocket.ConnectionClosed, trio_websocket.HandshakeError), ABNORMAL, "the connection broke"),

@@ -28,16 +28,16 @@ _Metric = TypeVar("_Metric", bound=MetricWrapperBase)
 
 
 class Labelled(Generic[_Metric]):
-    """A metric whose labels take only known values."""
+    """A metric whose labels take only known values. `known`: those, by label."""
 
     def __init__(self, metric: _Metric, known: dict[str, Collection[str]]) -> None:
         self._metric = metric
-        self._known = known
+        self.known = known
 
     def labels(self, **values: str) -> _Metric:
         """The series of these values; all labels must be given. An unknown value is `other`."""
         bounded = {
-            name: value if value in self._known.get(name, ()) else labels.OTHER
+            name: value if value in self.known.get(name, ()) else labels.OTHER
             for name, value in values.items()
         }
         return self._metric.labels(**bounded)

@@ -19,6 +19,7 @@ import trio
 
 from gateway.net.pacing import PacingClock
 from gateway.testing.handset import Handset
+from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_account import TwilioAccount as TwilioAccount
 from gateway.testing.twilio_call import TwilioCall
 from gateway.testing.twilio_caller import Caller
@@ -42,7 +43,7 @@ class FakeTwilio:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        nursery = await self._stack.enter_async_context(_tasks())
+        nursery = await self._stack.enter_async_context(open_tasks())
         self._stack.callback(nursery.cancel_scope.cancel)
         nursery.start_soon(self._pacing.run)
         return self
@@ -85,7 +86,7 @@ class FakeTwilio:
         )
         self.calls[call.sid] = call
         try:
-            async with _tasks() as nursery:
+            async with open_tasks() as nursery:
                 gone = trio.Event()
                 nursery.start_soon(_run, call, gone)
                 await handset.until(lambda: bool(handset.streams) or call.ending is not None)
@@ -102,15 +103,3 @@ class FakeTwilio:
 async def _run(call: TwilioCall, gone: trio.Event) -> None:
     await call.run()
     gone.set()
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncIterator[trio.Nursery]:
-    """A nursery whose single error leaves it as it is, not in a group."""
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) > 1:
-            raise
-        raise group.exceptions[0] from None

@@ -27,6 +27,8 @@ T = TypeVar("T")
 AUTH_TOKEN = "the-token-of-the-fake-account"  # noqa: S105 - of a fake account
 PUBLIC_URL = "https://gateway.example"
 
+_OF_A_CALL = ("gateway.calls.call.", "gateway.calls.keeper.", "gateway.net.websocket.")
+
 
 async def inline(blocking: Callable[..., T], /, *args: object) -> T:
     """`RunBlocking` without a thread: for the virtual clock, which would run ahead of one."""
@@ -80,12 +82,41 @@ async def live_gateway(
         gateway.connect(theirs)
         return ours
 
-    account = TwilioAccount(account_sid="AC" + "1" * 32, auth_token=AUTH_TOKEN, public_url=PUBLIC_URL, dial=dial)
+    account = TwilioAccount(
+        account_sid="AC" + "1" * 32, auth_token=AUTH_TOKEN, public_url=PUBLIC_URL, dial=dial
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(gateway.run)
         async with FakeTwilio(account) as twilio:
             yield LiveGateway(gateway, twilio, metrics, facts, log)
+        await _nothing_is_left(gateway, metrics)
         nursery.cancel_scope.cancel()
+
+
+async def _nothing_is_left(gateway: Gateway, metrics: Metrics) -> None:
+    """Every call has ended: no task, no place on the clock, no gauge may be left of it."""
+    await gateway.supervisor.idle()
+    await trio.testing.wait_all_tasks_blocked()
+    left = [f"task {name}" for name in _tasks() if name.startswith(_OF_A_CALL)]
+    left += [f"call {call}" for call in gateway.supervisor.active]
+    gauges = [line for line in metrics.expose().decode().splitlines() if line.startswith("gw_calls_active{")]
+    left += [f"gauge {line}" for line in gauges if not line.endswith(" 0.0")]
+    if len(gateway.clock):
+        left.append(f"{len(gateway.clock)} calls on the pacing clock")
+    if left:
+        raise AssertionError("left after the last call: " + ", ".join(left))
+
+
+def _tasks() -> list[str]:
+    """The names of all tasks below this run's main task."""
+    names: list[str] = []
+    waiting = [trio.lowlevel.current_root_task()]
+    while waiting:
+        task = waiting.pop()
+        if task is not None:
+            names.append(task.name)
+            waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return names
 
 
 async def _mute(text: str, _voice: str | None) -> bytes:

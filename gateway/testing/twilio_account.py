@@ -1,8 +1,8 @@
 """An account at the fake Twilio: its credentials, where its gateway is, and how Twilio decides what nobody documents."""
 
-from random import Random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from urllib.parse import urljoin, urlsplit
 
 import trio

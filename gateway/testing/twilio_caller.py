@@ -1,5 +1,6 @@
 """The person who calls: says things, listens, presses keys, hangs up, and can have bad luck with the network."""
 
+import math
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -153,7 +154,7 @@ class Caller:
 
     def _silent_s(self) -> float:
         last_s = self._handset.last_audible_s
-        return self.now if last_s is None else self.now - last_s
+        return math.inf if last_s is None else self.now - last_s
 
     async def _said(self, *, wait: bool) -> None:
         microphone = self._handset.microphone

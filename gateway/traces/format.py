@@ -27,7 +27,7 @@ OUTPUTS_AUDIO = "outputs.audio"
 # Shorter runs stay in the text: names, tokens and digests look like base64 too, and save nothing.
 SHORTEST_AUDIO_CHARS = 64
 
-# Decoding the 5 MB of a long clip takes 30 ms, in which no other call would be served; copying it takes 1.
+# Decoding the 5 MB of a long clip takes 30 ms, in which no other call is served; copying it takes 3.
 LONGEST_LIFTED_CHARS = 256 * 1024
 
 Position = int | Literal["bytes", "text"]

@@ -16,13 +16,12 @@ from raw_peer import (
     read_head,
     tasks_of,
 )
+from trio.testing import MockClock
 
 from gateway.net.websocket import WebSocketClosed, accept
 
-pytestmark = pytest.mark.usefixtures("autojump_clock", "nothing_left")
 
-
-async def test_text_and_bytes_arrive_as_they_were_sent() -> None:
+async def test_text_and_bytes_arrive_as_they_were_sent(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
         await client.send_all(frame(TEXT, "grüße".encode()) + frame(BINARY, b"\x00\xff"))
 
@@ -31,7 +30,7 @@ async def test_text_and_bytes_arrive_as_they_were_sent() -> None:
         assert received == ["grüße", b"\x00\xff"]
 
 
-async def test_text_and_bytes_leave_as_frames_of_their_kind() -> None:
+async def test_text_and_bytes_leave_as_frames_of_their_kind(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
         await websocket.send("grüße")
         await websocket.send(b"\x00\xff")
@@ -41,16 +40,21 @@ async def test_text_and_bytes_leave_as_frames_of_their_kind() -> None:
         )
 
 
-async def test_a_message_in_fragments_arrives_whole() -> None:
+async def test_a_message_in_fragments_arrives_whole(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
         await client.send_all(
-            frame(TEXT, b"one ", final=False) + frame(PING) + frame(0, b"two ", final=False) + frame(0, b"three")
+            frame(TEXT, b"one ", final=False)
+            + frame(PING)
+            + frame(0, b"two ", final=False)
+            + frame(0, b"three")
         )
 
         assert await websocket.receive() == "one two three"
 
 
-async def test_messages_before_the_peers_close_are_given_and_then_its_code_and_reason() -> None:
+async def test_messages_before_the_peers_close_are_given_and_then_its_code_and_reason(
+    autojump_clock: MockClock,
+) -> None:
     async with accepted() as (websocket, client, _):
         await client.send_all(frame(TEXT, b"last") + frame(CLOSE, closing(4001, "done")))
 
@@ -62,7 +66,7 @@ async def test_messages_before_the_peers_close_are_given_and_then_its_code_and_r
         assert await read_all(client) == frame(CLOSE, closing(4001, "done"), masked=False)
 
 
-async def test_a_peer_that_vanishes_is_an_abnormal_close() -> None:
+async def test_a_peer_that_vanishes_is_an_abnormal_close(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
         await client.aclose()
 
@@ -74,16 +78,26 @@ async def test_a_peer_that_vanishes_is_an_abnormal_close() -> None:
         assert closed.value.code == 1006
 
 
-async def test_leaving_the_block_says_goodbye_and_leaves_nothing() -> None:
-    async with accepted() as (_, client, server):
-        await client.send_all(frame(CLOSE, closing(1000)))  # the answer to the goodbye, already under way
+async def test_leaving_the_block_says_goodbye_and_leaves_nothing(autojump_clock: MockClock) -> None:
+    said: list[bytes] = []
 
+    async def answer_goodbye(client: trio.abc.Stream) -> None:
+        said.append(bytes(await client.receive_some()))
+        await client.send_all(frame(CLOSE, closing(1000)))
+
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery, accepted() as (_, client, server):
+        nursery.start_soon(answer_goodbye, client)
+
+    assert said == [frame(CLOSE, closing(1000), masked=False)]
+    assert trio.current_time() == start
     assert tasks_of() == []
     assert await is_closed(server)
-    assert await read_all(client) == frame(CLOSE, closing(1000), masked=False)
 
 
-async def test_a_peer_that_does_not_answer_the_goodbye_is_waited_for_two_seconds() -> None:
+async def test_a_peer_that_does_not_answer_the_goodbye_is_waited_for_two_seconds(
+    autojump_clock: MockClock,
+) -> None:
     async with accepted() as (websocket, client, server):
         start = trio.current_time()
         await websocket.aclose(4000, "enough")
@@ -93,7 +107,7 @@ async def test_a_peer_that_does_not_answer_the_goodbye_is_waited_for_two_seconds
         assert await is_closed(server)
 
 
-async def test_a_block_that_is_cancelled_says_goodbye_within_two_seconds() -> None:
+async def test_a_block_that_is_cancelled_says_goodbye_within_two_seconds(autojump_clock: MockClock) -> None:
     start = trio.current_time()
     with trio.move_on_after(1) as scope:
         async with accepted() as (websocket, client, server):
@@ -105,7 +119,9 @@ async def test_a_block_that_is_cancelled_says_goodbye_within_two_seconds() -> No
     assert await read_all(client) == frame(CLOSE, closing(1000), masked=False)
 
 
-async def test_a_released_connection_is_closed_at_once_and_wakes_its_receiver() -> None:
+async def test_a_released_connection_is_closed_at_once_and_wakes_its_receiver(
+    autojump_clock: MockClock,
+) -> None:
     closed: list[WebSocketClosed] = []
 
     async with accepted() as (websocket, _, server), trio.open_nursery() as nursery:
@@ -128,7 +144,9 @@ async def test_a_released_connection_is_closed_at_once_and_wakes_its_receiver() 
     assert [(error.code, error.reason) for error in closed] == [(1006, "released")]
 
 
-async def test_a_peer_that_does_not_read_ends_the_connection_after_two_seconds() -> None:
+async def test_a_peer_that_does_not_read_ends_the_connection_after_two_seconds(
+    autojump_clock: MockClock,
+) -> None:
     async with accepted() as (websocket, _, server):
         server.send_stream.send_all_hook = trio.sleep_forever  # type: ignore[attr-defined]
         start = trio.current_time()
@@ -141,7 +159,7 @@ async def test_a_peer_that_does_not_read_ends_the_connection_after_two_seconds()
         assert await is_closed(server)
 
 
-async def test_a_send_that_is_cancelled_ends_the_connection() -> None:
+async def test_a_send_that_is_cancelled_ends_the_connection(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, _, server):
         server.send_stream.send_all_hook = trio.sleep_forever  # type: ignore[attr-defined]
 
@@ -154,7 +172,7 @@ async def test_a_send_that_is_cancelled_ends_the_connection() -> None:
             await websocket.receive()
 
 
-async def test_senders_at_the_same_time_do_not_mix_their_frames() -> None:
+async def test_senders_at_the_same_time_do_not_mix_their_frames(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
         async with trio.open_nursery() as nursery:
             for text in ("aaaa", "bbbb", "cccc"):
@@ -167,7 +185,7 @@ async def test_senders_at_the_same_time_do_not_mix_their_frames() -> None:
     ]
 
 
-async def test_a_message_over_the_limit_is_closed_with_1009() -> None:
+async def test_a_message_over_the_limit_is_closed_with_1009(autojump_clock: MockClock) -> None:
     async with accepted(max_message_bytes=100) as (websocket, client, _):
         await client.send_all(frame(TEXT, bytes(100)) + frame(TEXT, bytes(101)))
 
@@ -179,7 +197,9 @@ async def test_a_message_over_the_limit_is_closed_with_1009() -> None:
         assert (await client.receive_some())[2:4] == closing(1009)
 
 
-async def test_what_follows_a_message_over_the_limit_ends_nothing_but_the_connection() -> None:
+async def test_what_follows_a_message_over_the_limit_ends_nothing_but_the_connection(
+    autojump_clock: MockClock,
+) -> None:
     async with accepted(max_message_bytes=100) as (websocket, client, _):
         # The library cannot answer a ping once it has sent its close, and raises.
         await client.send_all(frame(TEXT, bytes(101)) + frame(PING) + frame(TEXT, bytes(101)))
@@ -190,29 +210,34 @@ async def test_what_follows_a_message_over_the_limit_ends_nothing_but_the_connec
         assert closed.value.code == 1009
 
 
-async def test_a_ping_that_crosses_our_goodbye_ends_the_wait_for_the_answer() -> None:
-    async with accepted() as (websocket, client, _):
-        async with trio.open_nursery() as nursery:
-            start = trio.current_time()
-            nursery.start_soon(websocket.aclose)
-            await trio.testing.wait_all_tasks_blocked()
-            await client.send_all(frame(PING))
+async def test_a_ping_that_crosses_our_goodbye_ends_the_wait_for_the_answer(
+    autojump_clock: MockClock,
+) -> None:
+    async with accepted() as (websocket, client, _), trio.open_nursery() as nursery:
+        start = trio.current_time()
+        nursery.start_soon(websocket.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send_all(frame(PING))
 
     assert trio.current_time() == start
 
 
-async def test_a_message_in_seventeen_fragments_ends_the_connection() -> None:
+async def test_a_message_in_seventeen_fragments_ends_the_connection(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, server):
-        await client.send_all(frame(TEXT, b"-", final=False) + 15 * frame(0, b"-", final=False) + frame(0, b"-"))
+        await client.send_all(
+            frame(TEXT, b"-", final=False) + 15 * frame(0, b"-", final=False) + frame(0, b"-")
+        )
         with pytest.raises(WebSocketClosed, match="fragments"):
             await websocket.receive()
 
         assert await is_closed(server)
 
 
-async def test_a_message_in_sixteen_fragments_is_a_message() -> None:
+async def test_a_message_in_sixteen_fragments_is_a_message(autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, _):
-        await client.send_all(frame(TEXT, b"-", final=False) + 14 * frame(0, b"-", final=False) + frame(0, b"-"))
+        await client.send_all(
+            frame(TEXT, b"-", final=False) + 14 * frame(0, b"-", final=False) + frame(0, b"-")
+        )
 
         assert await websocket.receive() == 16 * "-"
 
@@ -230,7 +255,7 @@ async def test_a_message_in_sixteen_fragments_is_a_message() -> None:
     ],
     ids=["utf-8", "opcode", "unmasked", "reserved bits", "short close", "continuation", "long ping"],
 )
-async def test_garbage_ends_the_connection(garbage: bytes, code: int) -> None:
+async def test_garbage_ends_the_connection(garbage: bytes, code: int, autojump_clock: MockClock) -> None:
     async with accepted() as (websocket, client, server):
         await client.send_all(garbage)
 
@@ -242,14 +267,16 @@ async def test_garbage_ends_the_connection(garbage: bytes, code: int) -> None:
         assert await is_closed(server)
 
 
-async def test_a_ping_is_answered_while_sixty_three_messages_wait() -> None:
+async def test_a_ping_is_answered_while_sixty_three_messages_wait(autojump_clock: MockClock) -> None:
     async with accepted() as (_, client, _server):
         await client.send_all(63 * frame(TEXT, b"unread") + frame(PING, b"there?"))
 
         assert await client.receive_some() == frame(PONG, b"there?", masked=False)
 
 
-async def test_a_ping_that_is_not_answered_ends_the_connection_after_fifteen_seconds() -> None:
+async def test_a_ping_that_is_not_answered_ends_the_connection_after_fifteen_seconds(
+    autojump_clock: MockClock,
+) -> None:
     start = trio.current_time()
     async with accepted() as (websocket, _, server):
         with pytest.raises(WebSocketClosed, match="a ping was not answered") as closed:
@@ -260,7 +287,7 @@ async def test_a_ping_that_is_not_answered_ends_the_connection_after_fifteen_sec
         assert await is_closed(server)
 
 
-async def test_answered_pings_keep_a_silent_connection_open() -> None:
+async def test_answered_pings_keep_a_silent_connection_open(autojump_clock: MockClock) -> None:
     start = trio.current_time()
     async with accepted() as (websocket, client, _), trio.open_nursery() as nursery:
         nursery.start_soon(_answer_pings, client)
@@ -273,7 +300,7 @@ async def test_answered_pings_keep_a_silent_connection_open() -> None:
     assert trio.current_time() - start > 3600
 
 
-async def test_pings_can_be_switched_off() -> None:
+async def test_pings_can_be_switched_off(autojump_clock: MockClock) -> None:
     async with accepted(ping_every_s=None) as (websocket, client, _):
         await trio.sleep(3600)
         await websocket.send("the first thing sent")
@@ -281,11 +308,14 @@ async def test_pings_can_be_switched_off() -> None:
         assert await client.receive_some() == frame(TEXT, b"the first thing sent", masked=False)
 
 
-async def test_what_the_block_raises_leaves_it_as_it_is() -> None:
-    with pytest.raises(KeyError, match="mine") as raised:
+async def test_what_the_block_raises_leaves_it_as_it_is(autojump_clock: MockClock) -> None:
+    async def fail() -> None:
         async with accepted() as (_, client, _server):
             await client.aclose()
             raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine") as raised:
+        await fail()
 
     assert type(raised.value) is KeyError
     assert raised.value.__context__ is None
@@ -301,7 +331,9 @@ async def test_what_the_block_raises_leaves_it_as_it_is() -> None:
         (b"nonsense\r\n\r\n", b" 400 "),
     ],
 )
-async def test_a_bad_handshake_is_answered_and_refused_at_once(request_head: bytes, status: bytes) -> None:
+async def test_a_bad_handshake_is_answered_and_refused_at_once(
+    request_head: bytes, status: bytes, autojump_clock: MockClock
+) -> None:
     client, server = trio.testing.memory_stream_pair()
     start = trio.current_time()
 
@@ -314,7 +346,7 @@ async def test_a_bad_handshake_is_answered_and_refused_at_once(request_head: byt
     assert await is_closed(server)
 
 
-async def test_a_header_that_the_library_cannot_read_ends_the_connection() -> None:
+async def test_a_header_that_the_library_cannot_read_ends_the_connection(autojump_clock: MockClock) -> None:
     _, server = trio.testing.memory_stream_pair()
 
     with pytest.raises(WebSocketClosed):
@@ -324,7 +356,7 @@ async def test_a_header_that_the_library_cannot_read_ends_the_connection() -> No
     assert await is_closed(server)
 
 
-async def test_a_handshake_that_stalls_is_given_up_after_five_seconds() -> None:
+async def test_a_handshake_that_stalls_is_given_up_after_five_seconds(autojump_clock: MockClock) -> None:
     client, server = trio.testing.memory_stream_pair()
     await client.send_all(UPGRADE[:40])
     start = trio.current_time()
@@ -337,7 +369,7 @@ async def test_a_handshake_that_stalls_is_given_up_after_five_seconds() -> None:
     assert await is_closed(server)
 
 
-async def test_a_peer_that_vanishes_in_the_handshake_is_not_waited_for() -> None:
+async def test_a_peer_that_vanishes_in_the_handshake_is_not_waited_for(autojump_clock: MockClock) -> None:
     client, server = trio.testing.memory_stream_pair()
     await client.send_all(UPGRADE[:40])
     await client.aclose()
@@ -350,7 +382,7 @@ async def test_a_peer_that_vanishes_in_the_handshake_is_not_waited_for() -> None
     assert trio.current_time() == start
 
 
-async def test_a_handshake_that_is_cancelled_gives_its_stream_back() -> None:
+async def test_a_handshake_that_is_cancelled_gives_its_stream_back(autojump_clock: MockClock) -> None:
     _, server = trio.testing.memory_stream_pair()
 
     with trio.move_on_after(1) as scope:

@@ -2,6 +2,9 @@
 
 import base64
 import json
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,8 +37,13 @@ RECORDED_MARKED_CALL = f"""\
 """.splitlines()
 
 
-def a_stream(**changes) -> TwilioStream:
-    settings = {"account_sid": ACCOUNT, "call_sid": CALL, "stream_sid": STREAM, "custom_parameters": {}}
+def a_stream(**changes: Any) -> TwilioStream:
+    settings: dict[str, Any] = {
+        "account_sid": ACCOUNT,
+        "call_sid": CALL,
+        "stream_sid": STREAM,
+        "custom_parameters": {},
+    }
     return TwilioStream(**{**settings, **changes})
 
 
@@ -51,14 +59,14 @@ def mark(name: str) -> str:
 CLEAR = json.dumps({"event": "clear", "streamSid": STREAM})
 
 
-def names(messages: list[str]) -> list[str]:
+def names(messages: Iterable[str]) -> list[str]:
     return [json.loads(message)["mark"]["name"] for message in messages]
 
 
 # -- what Twilio sends --------------------------------------------------------------------------------
 
 
-def test_a_quiet_call_begins_byte_for_byte_as_recorded():
+def test_a_quiet_call_begins_byte_for_byte_as_recorded() -> None:
     stream = a_stream(first_timestamp_ms=155)
 
     sent = [*stream.start_messages(), stream.caller_frame(LISTENING)]
@@ -66,7 +74,7 @@ def test_a_quiet_call_begins_byte_for_byte_as_recorded():
     assert sent == RECORDED_QUIET_CALL
 
 
-def test_a_call_with_a_mark_is_byte_for_byte_as_recorded():
+def test_a_call_with_a_mark_is_byte_for_byte_as_recorded() -> None:
     stream = a_stream(first_timestamp_ms=171)
 
     sent = [*stream.start_messages(), stream.caller_frame(LISTENING)]
@@ -76,7 +84,7 @@ def test_a_call_with_a_mark_is_byte_for_byte_as_recorded():
     assert sent == RECORDED_MARKED_CALL
 
 
-def test_the_73rd_frame_has_the_number_and_the_timestamp_that_were_recorded():
+def test_the_73rd_frame_has_the_number_and_the_timestamp_that_were_recorded() -> None:
     stream = a_stream(first_timestamp_ms=155)
     stream.start_messages()
 
@@ -87,13 +95,13 @@ def test_the_73rd_frame_has_the_number_and_the_timestamp_that_were_recorded():
     assert frame["media"]["timestamp"] == "1593"
 
 
-def test_connected_has_neither_a_stream_nor_a_sequence_number():
+def test_connected_has_neither_a_stream_nor_a_sequence_number() -> None:
     connected = json.loads(a_stream().start_messages()[0])
 
     assert connected == {"event": "connected", "protocol": "Call", "version": "1.0.0"}
 
 
-def test_start_is_number_one_and_the_first_media_number_two_and_chunk_one():
+def test_start_is_number_one_and_the_first_media_number_two_and_chunk_one() -> None:
     stream = a_stream()
 
     start = json.loads(stream.start_messages()[1])
@@ -102,7 +110,7 @@ def test_start_is_number_one_and_the_first_media_number_two_and_chunk_one():
     assert (start["sequenceNumber"], frame["sequenceNumber"], frame["media"]["chunk"]) == ("1", "2", "1")
 
 
-def test_counters_and_timestamps_are_strings():
+def test_counters_and_timestamps_are_strings() -> None:
     stream = a_stream()
     stream.start_messages()
 
@@ -112,7 +120,7 @@ def test_counters_and_timestamps_are_strings():
     assert all(isinstance(value, str) for value in values)
 
 
-def test_timestamps_step_by_20_ms_give_or_take_a_clock_reading():
+def test_timestamps_step_by_20_ms_give_or_take_a_clock_reading() -> None:
     stream = a_stream(first_timestamp_ms=155)
 
     frames = [json.loads(stream.caller_frame(LISTENING)) for _ in range(500)]
@@ -121,7 +129,7 @@ def test_timestamps_step_by_20_ms_give_or_take_a_clock_reading():
     assert errors == {0, 1, -1, -2}
 
 
-def test_timestamps_can_be_made_exact():
+def test_timestamps_can_be_made_exact() -> None:
     stream = a_stream(first_timestamp_ms=171, timestamp_jitter_ms=(0,))
 
     frames = [json.loads(stream.caller_frame(LISTENING)) for _ in range(3)]
@@ -129,7 +137,7 @@ def test_timestamps_can_be_made_exact():
     assert [frame["media"]["timestamp"] for frame in frames] == ["171", "191", "211"]
 
 
-def test_marks_and_digits_consume_sequence_numbers_and_no_chunk():
+def test_marks_and_digits_consume_sequence_numbers_and_no_chunk() -> None:
     stream = a_stream()
     stream.start_messages()
 
@@ -145,7 +153,7 @@ def test_marks_and_digits_consume_sequence_numbers_and_no_chunk():
     assert [messages[0]["media"]["chunk"], messages[3]["media"]["chunk"]] == ["1", "2"]
 
 
-def test_a_digit_is_on_the_oddly_spelt_inbound_track_with_nothing_else():
+def test_a_digit_is_on_the_oddly_spelt_inbound_track_with_nothing_else() -> None:
     stream = a_stream()
 
     text = stream.digit("#")
@@ -156,19 +164,19 @@ def test_a_digit_is_on_the_oddly_spelt_inbound_track_with_nothing_else():
     )
 
 
-def test_custom_parameters_travel_in_start():
+def test_custom_parameters_travel_in_start() -> None:
     start = json.loads(a_stream(custom_parameters={"call": "c1"}).start_messages()[1])
 
     assert start["start"]["customParameters"] == {"call": "c1"}
 
 
-def test_custom_parameters_can_be_absent():
+def test_custom_parameters_can_be_absent() -> None:
     start = json.loads(a_stream(custom_parameters=None).start_messages()[1])
 
     assert "customParameters" not in start["start"]
 
 
-def test_another_media_format_is_announced_with_numbers():
+def test_another_media_format_is_announced_with_numbers() -> None:
     announced = MediaFormat(encoding="audio/l16", sample_rate=16000, channels=1)
 
     start = json.loads(a_stream(media_format=announced).start_messages()[1])
@@ -176,12 +184,12 @@ def test_another_media_format_is_announced_with_numbers():
     assert start["start"]["mediaFormat"] == {"encoding": "audio/l16", "sampleRate": 16000, "channels": 1}
 
 
-def test_a_caller_frame_is_160_bytes():
+def test_a_caller_frame_is_160_bytes() -> None:
     with pytest.raises(ValueError, match="160"):
         a_stream().caller_frame(b"\xff" * 159)
 
 
-def test_discarded_caller_audio_leaves_a_hole_in_chunk_and_time_but_not_in_the_sequence():
+def test_discarded_caller_audio_leaves_a_hole_in_chunk_and_time_but_not_in_the_sequence() -> None:
     stream = a_stream(timestamp_jitter_ms=(0,))
     first = json.loads(stream.caller_frame(LISTENING))
 
@@ -198,7 +206,7 @@ def test_discarded_caller_audio_leaves_a_hole_in_chunk_and_time_but_not_in_the_s
 # -- playing ------------------------------------------------------------------------------------------
 
 
-def test_audio_is_played_at_the_speed_of_the_clock_however_fast_it_came():
+def test_audio_is_played_at_the_speed_of_the_clock_however_fast_it_came() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 8000), 10.0)
@@ -208,7 +216,7 @@ def test_audio_is_played_at_the_speed_of_the_clock_however_fast_it_came():
     assert stream.queued_ms == 750
 
 
-def test_payloads_of_any_size_are_played_in_order_without_a_hole():
+def test_payloads_of_any_size_are_played_in_order_without_a_hole() -> None:
     stream = a_stream()
 
     for size, sample in ((1, b"\x01"), (159, b"\x02"), (1000, b"\x03"), (7, b"\x04")):
@@ -218,7 +226,7 @@ def test_payloads_of_any_size_are_played_in_order_without_a_hole():
     assert stream.played == [(0.0, b"\x01" + b"\x02" * 159 + b"\x03" * 1000 + b"\x04" * 7)]
 
 
-def test_frames_that_arrive_just_in_time_are_one_run():
+def test_frames_that_arrive_just_in_time_are_one_run() -> None:
     stream = a_stream()
 
     for i in range(500):
@@ -229,7 +237,7 @@ def test_frames_that_arrive_just_in_time_are_one_run():
     assert stream.underruns == []
 
 
-def test_a_late_frame_is_a_hole_within_the_utterance():
+def test_a_late_frame_is_a_hole_within_the_utterance() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 160), 1.0)
@@ -240,7 +248,7 @@ def test_a_late_frame_is_a_hole_within_the_utterance():
     assert [(hole.at_s, round(hole.gap_ms, 6)) for hole in stream.underruns] == [(1.02, 30)]
 
 
-def test_the_pause_between_two_utterances_is_no_underrun():
+def test_the_pause_between_two_utterances_is_no_underrun() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 160), 1.0)
@@ -249,7 +257,7 @@ def test_the_pause_between_two_utterances_is_no_underrun():
     assert stream.underruns == []
 
 
-def test_the_hole_that_a_clear_leaves_is_no_underrun():
+def test_the_hole_that_a_clear_leaves_is_no_underrun() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 1600), 1.0)
@@ -261,7 +269,7 @@ def test_the_hole_that_a_clear_leaves_is_no_underrun():
     assert stream.underruns == []
 
 
-def test_the_deepest_queue_is_remembered():
+def test_the_deepest_queue_is_remembered() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 8000), 0.0)
@@ -272,7 +280,7 @@ def test_the_deepest_queue_is_remembered():
     assert stream.queued_ms == 0
 
 
-def test_the_end_of_what_could_be_heard_is_known_to_the_sample():
+def test_the_end_of_what_could_be_heard_is_known_to_the_sample() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 800 + SILENCE * 800), 1.0)
@@ -281,7 +289,7 @@ def test_the_end_of_what_could_be_heard_is_known_to_the_sample():
     assert stream.last_audible_s == pytest.approx(1.1)
 
 
-def test_silence_that_is_played_is_never_audible():
+def test_silence_that_is_played_is_never_audible() -> None:
     stream = a_stream()
 
     stream.receive(media(b"\xff\x7f" * 800), 1.0)
@@ -293,7 +301,7 @@ def test_silence_that_is_played_is_never_audible():
 # -- marks and clear ----------------------------------------------------------------------------------
 
 
-def test_a_mark_comes_back_when_everything_before_it_was_played():
+def test_a_mark_comes_back_when_everything_before_it_was_played() -> None:
     stream = a_stream()
     stream.receive(media(SPEECH * 1600), 0.0)
     stream.receive(mark("a"), 0.0)
@@ -305,7 +313,7 @@ def test_a_mark_comes_back_when_everything_before_it_was_played():
     assert names(due) == ["a"]
 
 
-def test_a_mark_with_nothing_before_it_comes_back_at_once():
+def test_a_mark_with_nothing_before_it_comes_back_at_once() -> None:
     stream = a_stream()
 
     answers = stream.receive(mark("a"), 0.0)
@@ -313,7 +321,7 @@ def test_a_mark_with_nothing_before_it_comes_back_at_once():
     assert names(answers) == ["a"]
 
 
-def test_marks_come_back_in_order_each_at_its_time():
+def test_marks_come_back_in_order_each_at_its_time() -> None:
     stream = a_stream()
     for name in "abc":
         stream.receive(media(SPEECH * 160), 0.0)
@@ -324,7 +332,7 @@ def test_marks_come_back_in_order_each_at_its_time():
     assert returned == [(0.01, []), (0.02, ["a"]), (0.05, ["b"]), (0.06, ["c"])]
 
 
-def test_clear_empties_the_queue_and_returns_every_waiting_mark_at_once():
+def test_clear_empties_the_queue_and_returns_every_waiting_mark_at_once() -> None:
     stream = a_stream()
     for name in "abc":
         stream.receive(media(SPEECH * 800), 0.0)
@@ -338,7 +346,7 @@ def test_clear_empties_the_queue_and_returns_every_waiting_mark_at_once():
     assert stream.cleared_ms == 150
 
 
-def test_a_mark_that_a_clear_returned_does_not_come_back_again():
+def test_a_mark_that_a_clear_returned_does_not_come_back_again() -> None:
     stream = a_stream()
     stream.receive(media(SPEECH * 800), 0.0)
     stream.receive(mark("a"), 0.0)
@@ -349,7 +357,7 @@ def test_a_mark_that_a_clear_returned_does_not_come_back_again():
     assert later == []
 
 
-def test_clear_with_nothing_queued_is_harmless():
+def test_clear_with_nothing_queued_is_harmless() -> None:
     stream = a_stream()
 
     answers = stream.receive(CLEAR, 0.0)
@@ -358,7 +366,7 @@ def test_clear_with_nothing_queued_is_harmless():
     assert stream.warnings == []
 
 
-def test_ten_minutes_are_queued_and_what_is_more_is_discarded_with_one_warning():
+def test_ten_minutes_are_queued_and_what_is_more_is_discarded_with_one_warning() -> None:
     stream = a_stream()
     for _ in range(600):
         stream.receive(media(SPEECH * 8000), 0.0)
@@ -371,7 +379,7 @@ def test_ten_minutes_are_queued_and_what_is_more_is_discarded_with_one_warning()
     assert [warning.code for warning in stream.warnings] == [31931]
 
 
-def test_after_the_queue_drained_audio_is_taken_again():
+def test_after_the_queue_drained_audio_is_taken_again() -> None:
     stream = a_stream()
     stream.receive(media(SPEECH * 8000 * 600), 0.0)
     stream.receive(media(SPEECH * 160), 0.0)
@@ -405,7 +413,7 @@ def test_after_the_queue_drained_audio_is_taken_again():
         media(SPEECH, stream_sid="MZ" + "0" * 32),
     ],
 )
-def test_what_is_not_exactly_media_mark_or_clear_is_ignored_with_31951(text):
+def test_what_is_not_exactly_media_mark_or_clear_is_ignored_with_31951(text: str) -> None:
     stream = a_stream()
 
     answers = stream.receive(text, 1.0)
@@ -415,7 +423,7 @@ def test_what_is_not_exactly_media_mark_or_clear_is_ignored_with_31951(text):
     assert [(warning.code, warning.at_s) for warning in stream.warnings] == [(31951, 1.0)]
 
 
-def test_31951_is_given_once_a_stream():
+def test_31951_is_given_once_a_stream() -> None:
     stream = a_stream()
 
     for text in ("not json", "{}", CLEAR.replace("clear", "pause")):
@@ -424,7 +432,7 @@ def test_31951_is_given_once_a_stream():
     assert [warning.code for warning in stream.warnings] == [31951]
 
 
-def test_a_binary_frame_is_ignored_with_31950_even_when_its_text_is_right():
+def test_a_binary_frame_is_ignored_with_31950_even_when_its_text_is_right() -> None:
     stream = a_stream()
 
     stream.receive(media(SPEECH * 160).encode(), 2.0)
@@ -434,7 +442,7 @@ def test_a_binary_frame_is_ignored_with_31950_even_when_its_text_is_right():
     assert stream.warnings == [StreamWarning(31950, "a binary frame", 2.0)]
 
 
-def test_a_valid_message_after_an_invalid_one_is_taken():
+def test_a_valid_message_after_an_invalid_one_is_taken() -> None:
     stream = a_stream()
     stream.receive("not json", 0.0)
 
@@ -443,7 +451,7 @@ def test_a_valid_message_after_an_invalid_one_is_taken():
     assert stream.queued_ms == 20
 
 
-def test_a_good_stream_has_no_warning():
+def test_a_good_stream_has_no_warning() -> None:
     stream = a_stream()
 
     for text in (media(SPEECH * 160), mark("a"), CLEAR, media(b"")):
@@ -464,7 +472,9 @@ steps = st.lists(
 
 
 @given(steps)
-def test_audio_is_played_or_cleared_or_waits_and_every_mark_comes_back_once(script):
+def test_audio_is_played_or_cleared_or_waits_and_every_mark_comes_back_once(
+    script: list[tuple[str, int]],
+) -> None:
     stream = a_stream()
     now, sent_bytes, sent_marks, answers = 0.0, 0, [], []
 
@@ -489,4 +499,4 @@ def test_audio_is_played_or_cleared_or_waits_and_every_mark_comes_back_once(scri
     assert queued_ms <= sent_bytes / 8
     assert names(answers) == sent_marks
     ends = [(start, start + len(audio) / 8000) for start, audio in stream.played]
-    assert all(end <= start + 1e-9 for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
+    assert all(end <= start + 1e-9 for (_, end), (start, _) in pairwise(ends))

@@ -66,6 +66,8 @@ def test_any_bytes_survive(data: bytes) -> None:
 
 
 @given(near_events.map("".join) | st.binary(max_size=300), st.sampled_from(["carrier", "voice", "command"]))
+@example("\ud800", "voice")
+@example(f'{{"delta":"{RUN}","text":"\ud800"}}', "voice")
 def test_any_data_survives_its_line(data: str | bytes, port: str) -> None:
     line, audio = entry_line(7, 140_000, port, data, 1000)  # type: ignore[arg-type]
 

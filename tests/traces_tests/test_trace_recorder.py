@@ -138,20 +138,48 @@ async def test_closing_waits_for_the_flush_under_way(
 ) -> None:
     recorder = Recorder(tmp_path / "call", HEADER)
     recorder.input(0, 0, "voice", "first")
+    writing: list[str] = []
 
-    async def slow(run: Callable[..., object], *args: Any) -> object:
+    async def slow(run: Callable[..., object], *args: Any) -> None:
+        writing.append("begin")
         await trio.sleep(1)
-        return run(*args)
+        run(*args)
+        writing.append("end")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.flush, slow)
         await trio.testing.wait_all_tasks_blocked()
         recorder.input(1, 1, "voice", "second")
-        nursery.start_soon(recorder.close, inline)
+        nursery.start_soon(recorder.close, slow)
 
-    with Trace(tmp_path / "call") as trace:
-        assert trace.finished
+    assert writing == ["begin", "end", "begin", "end"]
     assert [entry[3] for entry in entries(tmp_path / "call")] == ["first", "second"]
+
+
+async def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(tmp_path / "call", HEADER)
+    await recorder.flush(inline)
+    really_open, failures = os.open, [OSError(errno.EIO, "I/O error")]
+
+    def fail_once(*args: Any, **named: Any) -> int:
+        if failures:
+            raise failures.pop()
+        return really_open(*args, **named)
+
+    async def cancelled(*_: Any) -> None:
+        scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    recorder.input(0, 0, "voice", "lost")
+    with trio.CancelScope() as scope:
+        await recorder.flush(cancelled)
+    recorder.input(1, 1, "voice", "behind the gap")
+    monkeypatch.setattr(os, "open", fail_once)
+    await recorder.close(inline)
+    monkeypatch.undo()
+
+    assert recorder.failed is not None
+    assert entries(tmp_path / "call") == []
 
 
 async def test_after_closing_nothing_is_noted(tmp_path: Path) -> None:
@@ -183,6 +211,20 @@ async def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None
 
     assert recorder.failed == "trace.jsonl: File exists"
     assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_a_file_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call", HEADER)
+    await recorder.flush(inline)
+    (tmp_path / "call" / TRACE).rename(tmp_path / "elsewhere")
+    (tmp_path / "call" / TRACE).symlink_to(tmp_path / "elsewhere")
+    before = (tmp_path / "elsewhere").read_bytes()
+
+    recorder.input(0, 0, "tick")
+    await recorder.flush(inline)
+
+    assert recorder.failed == "trace.jsonl: Too many levels of symbolic links"
+    assert (tmp_path / "elsewhere").read_bytes() == before
 
 
 async def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
@@ -257,6 +299,17 @@ async def test_a_disk_that_stands_still_costs_bounded_memory(tmp_path: Path) -> 
         recorder.input(seq, seq, "carrier", megabyte)
 
     assert recorder.failed == "the disk did not keep up"
+
+
+async def test_what_was_flushed_does_not_count_as_backlog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.traces.recorder.BACKLOG_BYTES", 10_000)
+
+    recorder = await record(tmp_path / "call", inputs(), flush_every=10)
+
+    assert recorder.failed is None
+    assert len(entries(tmp_path / "call")) == len(inputs())
 
 
 async def test_an_output_that_json_cannot_hold_stops_the_recording_and_not_the_call(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class FarPlayout:
 
     @property
     def heard(self) -> Heard:
-        return Heard(self._low_ms, self._high_ms)
+        return Heard(round(self._low_ms, 3), round(self._high_ms, 3))
 
     @property
     def next_piece_ms(self) -> int:

@@ -31,6 +31,7 @@ class TwilioLeg:
         stream: Stream,
         websocket: WebSocket,
         calls: TwilioCalls,
+        *,
         destinations: Mapping[str, str],
         rest: TwilioRest | None,
         on_zombie: Callable[[str, str], None],

@@ -67,14 +67,19 @@ class MediaRoute:
         return None
 
     async def serve(self, head: Head, websocket: WebSocket) -> None:
-        """One stream, until its call has ended."""
+        """One stream, until its call has ended. Raises what `host` raises."""
         stream = self._calls.begin(_token(head), trio.current_time())
         if stream is None:  # of two upgrades with one token, both of them checked, this is the second
             self._on_refused("token")
             await websocket.aclose(POLICY_VIOLATION, "")
             return
         leg = TwilioLeg(
-            stream, websocket, self._calls, self._destinations, self._rest, self._on_zombie
+            stream,
+            websocket,
+            self._calls,
+            destinations=self._destinations,
+            rest=self._rest,
+            on_zombie=self._on_zombie,
         )
         try:
             await self._host(leg, stream.incoming)

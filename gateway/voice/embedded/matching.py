@@ -16,7 +16,7 @@ except ImportError:  # the scripted voice talks on machines for which the models
         return 100 * SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-__all__ = ["SURE", "Match", "Phrasebook"]
+__all__ = ["SURE", "Match", "Phrasebook", "nearest"]
 
 _PLAUSIBLE = 0.6
 SURE = 0.85
@@ -50,9 +50,7 @@ class Phrasebook:
     """The phrases of all intents. A rare word says more about a wish than one that many share."""
 
     def __init__(self, phrases: Mapping[str, Sequence[str]]) -> None:
-        self._phrases = {
-            intent: [_telling(words_of(phrase)) for phrase in said] for intent, said in phrases.items()
-        }
+        self._phrases = {intent: [_phrase(phrase) for phrase in said] for intent, said in phrases.items()}
         spread = Counter(
             stem for said in self._phrases.values() for stem in {w.stem for phrase in said for w in phrase}
         )
@@ -61,21 +59,30 @@ class Phrasebook:
     def best(self, words: Sequence[str], among: Iterable[str]) -> Match | None:
         """Find the likeliest intent, or None when nothing said is like any of them."""
         said = _telling(words)
-        matches = [Match(intent, self._score(said, intent)) for intent in among]
-        best = max(matches, key=lambda match: match.score, default=None)
+        phrases = {intent: self._phrases[intent] for intent in among}
+        known = {word for of_intent in phrases.values() for phrase in of_intent for word in phrase}
+        alike = {word: [_alike(word, other) for other in said] for word in known}
+        best = max(
+            (Match(intent, self._likeness(alike, p)) for intent, of_intent in phrases.items() for p in of_intent),
+            key=lambda match: match.score,
+            default=None,
+        )
         return best if best is not None and best.score >= _PLAUSIBLE else None
 
-    def _score(self, said: Sequence[_Word], intent: str) -> float:
-        return max((self._likeness(said, phrase) for phrase in self._phrases[intent]), default=0.0)
-
-    def _likeness(self, said: Sequence[_Word], phrase: Sequence[_Word]) -> float:
+    def _likeness(self, alike: Mapping[_Word, Sequence[float]], phrase: Sequence[_Word]) -> float:
         """How much of the phrase was said; that little else was said counts for a third of it."""
-        heard = [max((_alike(word, other) for other in said), default=0.0) for word in phrase]
         weights = [self._weight[word.stem] for word in phrase]
-        covered = sum(h * w for h, w in zip(heard, weights, strict=True)) / sum(weights)
-        meant = [max((_alike(word, other) for other in phrase), default=0.0) for word in said]
-        pure = sum(meant) / len(meant) if meant else 0.0
-        return covered * (0.7 + 0.3 * pure)
+        covered = sum(max(alike[word]) * w for word, w in zip(phrase, weights, strict=True)) / sum(weights)
+        if covered < _PLAUSIBLE:
+            return 0.0
+        meant = [max(column) for column in zip(*(alike[word] for word in phrase), strict=True)]
+        return covered * (0.7 + 0.3 * sum(meant) / len(meant))
+
+
+@functools.lru_cache(maxsize=4096)
+def _phrase(phrase: str) -> tuple[_Word, ...]:
+    """Every dialogue reads the phrases of its script; they need to be taken apart only once."""
+    return tuple(_telling(words_of(phrase)))
 
 
 def _telling(words: Sequence[str]) -> list[_Word]:
@@ -103,3 +110,8 @@ def _similarity(one: str, other: str) -> float:
         return 0.0
     alike = ratio(one, other) / 100
     return alike if alike >= _ALIKE else 0.0
+
+
+def nearest(value: str, allowed: Sequence[str]) -> str:
+    """Return the allowed value that is written most like this one; the first of equals."""
+    return max(allowed, key=lambda other: ratio(value, other))

@@ -1,0 +1,209 @@
+"""A Realtime server as a core: client events and results of models in, server events and jobs for models out.
+
+What it says, a `Brain` decides. OpenAI API reference, Realtime (GA), over a WebSocket.
+"""
+
+import random
+from typing import assert_never
+
+import msgspec
+
+from gateway.voice.embedded import client_events as client
+from gateway.voice.embedded.brain import Brain, Turn
+from gateway.voice.embedded.client_events import InvalidRequest, ResponseOptions
+from gateway.voice.embedded.conversation import Conversation
+from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted, SpeechStopped
+from gateway.voice.embedded.items import Item, Message
+from gateway.voice.embedded.outbox import Outbox
+from gateway.voice.embedded.reply import Reply, ask
+from gateway.voice.embedded.response import Response
+from gateway.voice.embedded.session_settings import SessionSettings, Tool, updated
+
+__all__ = ["Detect", "Job", "RealtimeServerCore", "Synthesize", "Transcribe"]
+
+_BYTES_PER_S = 48_000  # PCM16 at 24 000 Hz
+_BYTES_PER_MS = 48
+_SHORTEST_TURN_MS = 100
+
+
+class Detect(msgspec.Struct, frozen=True):
+    """How likely is it that somebody speaks? `hop`: PCM16 at 8 000 Hz, 32 ms. Result: a float, in order."""
+
+    id: int
+    hop: bytes
+
+
+class Transcribe(msgspec.Struct, frozen=True):
+    """What is said? `clip`: PCM16 at 24 000 Hz. Result: a str."""
+
+    id: int
+    clip: bytes
+
+
+class Synthesize(msgspec.Struct, frozen=True):
+    """How does it sound? Result: PCM16 at 24 000 Hz."""
+
+    id: int
+    text: str
+    voice: str
+
+
+Job = Detect | Transcribe | Synthesize
+
+
+class RealtimeServerCore:
+    """One session. `rng` gives the identifiers; `now` is seconds on any clock that never goes back."""
+
+    def __init__(self, brain: Brain, rng: random.Random, *, model: str) -> None:
+        self._brain = brain
+        self._outbox = Outbox(rng)
+        self._settings = SessionSettings(type="realtime", model=model, output_modalities=("audio",))
+        self._session_id = self._outbox.new_id("sess")
+        self._conversation = Conversation(self._outbox)
+        self._input = InputAudio(self._settings.audio.input.turn_detection)
+        self._jobs: list[Job] = []
+        self._last_job = 0
+        self._detecting: set[int] = set()
+        self._transcribing: dict[int, tuple[str, float]] = {}  # job: item, seconds of audio
+        self._turn_id = ""  # the item that the speech of now will become
+        self._reply: Reply | None = None
+        self._reply_wanted = False  # a turn ended while another one was still being answered
+        self._begun = False
+        self._quiet_since: float | None = None  # the caller could speak and does not
+        self._playing_until = 0.0  # when a client that plays all it gets would be through
+        self._now = 0.0
+        self._outbox.emit("session.created", session=self._session())
+
+    def receive(self, text: str, now: float) -> None:
+        """Take one client event. One that cannot be done is answered with an `error` event."""
+        self._now = now
+        try:
+            event = client.decode(text)
+            self._obey(event)
+        except InvalidRequest as error:
+            cause = client.event_id_of(text)
+            body = {"type": "invalid_request_error", "code": error.code, "message": str(error)}
+            self._outbox.emit("error", error=body | {"param": error.param, "event_id": cause})
+
+    def result(self, job_id: int, value: float | str | bytes, now: float) -> None:
+        """Take the result of a job. One that nobody waits for any more is dropped."""
+        self._now = now
+        if job_id in self._detecting:
+            self._detecting.discard(job_id)
+            self._judge(float(value))
+        elif job_id in self._transcribing:
+            self._write_down(*self._transcribing.pop(job_id), str(value))
+        elif self._reply is not None and self._reply.speaking == job_id and isinstance(value, bytes):
+            self._reply.spoken(value)
+            self._playing_until = max(self._playing_until, now) + len(value) / _BYTES_PER_S
+            self._go_on()
+
+    def advance(self, now: float) -> None:
+        """Let time pass: a caller who says nothing is spoken to."""
+        self._now = now
+        detection = self._settings.audio.input.turn_detection
+        if detection is None or detection.idle_timeout_ms is None or self._quiet_since is None:
+            return
+        if now - max(self._quiet_since, self._playing_until) >= detection.idle_timeout_ms / 1000:
+            self._break_silence(detection.idle_timeout_ms)
+
+    def outgoing(self) -> list[str]:
+        """Server events, in order, since the last call of this method."""
+        return self._outbox.drain()
+
+    def jobs(self) -> list[Job]:
+        """Work for the models since the last call of this method. The order of `Detect` must be kept."""
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+    # -- what the client wants
+
+    def _obey(self, event: client.ClientEvent) -> None:
+        match event:
+            case client.AppendAudio():
+                self._append(event.audio)
+            case client.CreateResponse():
+                self._create_response(event.response)
+            case client.CancelResponse():
+                self._cancel_response(event.response_id)
+            case client.CreateItem():
+                self._create_item(event.item, event.previous_item_id)
+            case client.TruncateItem():
+                self._conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
+                self._playing_until = self._now  # the client has stopped playing
+            case client.DeleteItem():
+                self._conversation.delete(event.item_id)
+            case client.RetrieveItem():
+                self._conversation.retrieve(event.item_id)
+            case client.UpdateSession():
+                self._settings = updated(self._settings, event.session)
+                self._input.detect_turns(self._settings.audio.input.turn_detection)
+                self._outbox.emit("session.updated", session=self._session())
+            case client.CommitAudio():
+                self._commit()
+            case client.ClearAudio():
+                self._input.clear()
+                self._outbox.emit("input_audio_buffer.cleared")
+            case _:
+                assert_never(event)
+
+    def _append(self, pcm: bytes) -> None:
+        if len(pcm) % 2:
+            message = f"{len(pcm)} bytes are no whole number of 16-bit samples"
+            raise InvalidRequest("invalid_value", message, param="audio")
+        for hop in self._input.append(pcm):
+            job = Detect(self._new_job(), hop)
+            self._detecting.add(job.id)
+            self._jobs.append(job)
+
+    def _commit(self) -> None:
+        clip = self._input.commit()
+        length_ms = len(clip) // _BYTES_PER_MS
+        if length_ms < _SHORTEST_TURN_MS:
+            message = f"The buffer has {length_ms} ms of audio; {_SHORTEST_TURN_MS} ms are the least"
+            raise InvalidRequest("input_audio_buffer_commit_empty", message)
+        self._add_turn(self._outbox.new_id("item"), clip)
+
+    def _create_item(self, item: Item, previous: str | None) -> None:
+        if isinstance(item, Message) and any(part.audio is not None for part in item.content):
+            message = "Audio enters by input_audio_buffer.append; an item may have its transcript"
+            raise InvalidRequest("invalid_value", message, param="item.content")
+        self._conversation.create(item, previous)
+        if not isinstance(item, Message) or item.role == "assistant":
+            return
+        ...
+
+    def _create_response(self, options: ResponseOptions) -> None:
+        if self._reply is not None:
+            message = f"The response {self._reply.response.id!r} is still being made"
+            raise InvalidRequest("conversation_already_has_active_response", message)
+        if options.conversation == "none" and "say" not in (options.metadata or {}):
+            message = "A response outside of the conversation needs metadata.say: there is no other context here"
+            raise InvalidRequest("invalid_value", message, param="response.conversation")
+        self._start_reply(options)
+
+    def _cancel_response(self, response_id: str | None) -> None:
+        if self._reply is None or response_id not in (None, self._reply.response.id):
+            raise InvalidRequest("response_cancel_not_active", "There is no such response to cancel")
+        self._cancel("client_cancelled")
+
+    # -- what the caller does
+
+    def _judge(self, likely: float) -> None:
+        detection = self._settings.audio.input.turn_detection
+        heard = self._input.judge(likely)
+        if detection is None or heard is None:
+            return
+        if isinstance(heard, SpeechStarted):
+            self._turn_id = self._outbox.new_id("item")
+            self._quiet_since = None
+            self._outbox.emit(
+                "input_audio_buffer.speech_started", audio_start_ms=heard.start_ms, item_id=self._turn_id
+            )
+            if detection.interrupt_response:
+                self._cancel("turn_detected")
+            return
+        self._outbox.emit("input_audio_buffer.speech_stopped", audio_end_ms=heard.end_ms, item_id=self._turn_id)
+        self._add_turn(self._turn_id, heard.clip)
+        if detection.create_response:
+            self._answer()
