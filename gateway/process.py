@@ -1,9 +1,10 @@
 """The gateway as a process: its sockets, its two doors, its signals."""
 
+import contextlib
 import dataclasses
 import signal
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -20,7 +21,7 @@ from gateway.settings import Secrets, Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.voices import Voice
 
-__all__ = ["Running", "obey_signals", "run_in_thread", "run_process"]
+__all__ = ["Running", "obey_signals", "run_in_thread", "run_process", "unwrapped"]
 
 T = TypeVar("T")
 
@@ -32,11 +33,13 @@ async def run_in_thread(blocking: Callable[..., T], /, *args: object) -> T:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that takes calls, and where."""
+    """A gateway that takes calls, and where. `ended` is set when it was drained."""
 
     gateway: Gateway
+    public_port: int
     public_url: str
     private_url: str
+    ended: trio.Event
 
 
 async def run_process(
@@ -71,7 +74,8 @@ async def run_process(
             watch=watch,
         )
         gateway = Gateway(settings, secrets, public_url, parts)
-        await nursery.start(_run, gateway, nursery.cancel_scope)
+        ended = trio.Event()
+        await nursery.start(_run, gateway, ended)
         gateway.accept(_behind_tls(settings, listeners))
         app = make_app(lambda: gateway.ready, metrics.expose)
         private = settings.private
@@ -79,7 +83,10 @@ async def run_process(
             private_port = await nursery.start(serve_console, app, private.host, private.port)
         except OSError as error:
             raise ConfigError(_taken("private", private.host, private.port, error)) from None
-        task_status.started(Running(gateway, public_url, f"http://{_dialable(private.host)}:{private_port}"))
+        private_url = f"http://{_dialable(private.host)}:{private_port}"
+        task_status.started(Running(gateway, port, public_url, private_url, ended))
+        await ended.wait()
+        nursery.cancel_scope.cancel()  # the private door closes last
 
 
 async def obey_signals(gateway: Gateway) -> None:
@@ -94,13 +101,24 @@ async def obey_signals(gateway: Gateway) -> None:
 
 
 async def _run(
-    gateway: Gateway,
-    scope: trio.CancelScope,
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    gateway: Gateway, ended: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     await gateway.run(task_status=task_status)
-    scope.cancel()  # drained: the private door closes last
+    ended.set()
+
+
+@contextlib.contextmanager
+def unwrapped() -> Iterator[None]:
+    """A single error leaves the block as it is, not in a group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is group:
+            raise
+        raise error from error.__cause__
 
 
 def _check_speech(dialplan: Dialplan, voice: Voice) -> None:

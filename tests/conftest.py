@@ -1,8 +1,8 @@
 """What holds for every test."""
 
 import gc
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,9 @@ import pytest
 def open_files() -> dict[str, str]:
     """What this process has open: descriptor -> what it is."""
     found = {}
-    for descriptor in os.listdir("/dev/fd"):
+    for descriptor in Path("/dev/fd").iterdir():
         try:
-            found[descriptor] = os.readlink(f"/dev/fd/{descriptor}")
+            found[descriptor.name] = str(descriptor.readlink())
         except OSError:  # the listing itself
             continue
     return found

@@ -14,7 +14,7 @@ from gateway.audio.g711 import CODECS
 from gateway.calls.conversation import Conversation, EndCall, Transfer, built_in_tools
 from gateway.calls.paths import Downlink, Uplink
 from gateway.media.stereo import StereoMix
-from gateway.voice.session_core import SessionCore
+from gateway.voice.session_core import SessionCore, TurnDetection
 
 __all__ = ["CallCore", "CallSettings", "Steps"]
 
@@ -25,6 +25,7 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a call core is set to; part of every trace's header."""
 
     longest_s: float = 4 * 3600
+    idle_timeout_ms: int = 6000  # of silence, until the agent asks whether somebody is there
 
 
 class Steps(Protocol):
@@ -112,7 +113,11 @@ class CallCore:
     def converse(self, agent: str) -> None:
         if self._downlink is None:
             raise AssertionError("a step began before the leg")
-        session = SessionCore(self._agents[agent], tools=built_in_tools(self._destinations))
+        session = SessionCore(
+            self._agents[agent],
+            tools=built_in_tools(self._destinations),
+            turn_detection=TurnDetection(idle_timeout_ms=self._settings.idle_timeout_ms),
+        )
         self._requests += 1
         self._conversation = Conversation(
             number=self._requests,

@@ -68,11 +68,12 @@ _NEXT: dict[tuple[SessionState, str], SessionState] = {
 
 
 class TurnDetection(msgspec.Struct, frozen=True, kw_only=True):
-    """When the voice takes a turn as begun and as ended."""
+    """When the voice takes a turn as begun, as ended, and as not coming."""
 
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None  # after so much silence the agent speaks up
 
 
 class Outgoing(NamedTuple):
@@ -262,7 +263,7 @@ class SessionCore:
     def _configuration(self) -> dict[str, object]:
         agent = self.agent
         pcm = {"type": "audio/pcm", "rate": 24000}
-        turn_detection = {
+        turn_detection: dict[str, object] = {
             "type": "server_vad",
             "threshold": self._turns.threshold,
             "prefix_padding_ms": self._turns.prefix_padding_ms,
@@ -270,6 +271,8 @@ class SessionCore:
             "create_response": True,
             "interrupt_response": False,
         }
+        if self._turns.idle_timeout_ms is not None:
+            turn_detection["idle_timeout_ms"] = self._turns.idle_timeout_ms
         tools = [
             {"type": "function", "name": t.name, "description": t.description, "parameters": t.parameters}
             for t in self._tools

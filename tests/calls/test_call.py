@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import msgspec
 import pytest
@@ -29,7 +30,13 @@ instructions = "Talk."
 desk = "+15550100009"
 """
 
-NUMBERS = {"from_": "+15550100001", "to": "+15550100002"}
+
+class Numbers(TypedDict):
+    from_: str
+    to: str
+
+
+NUMBERS = Numbers(from_="+15550100001", to="+15550100002")
 
 
 @pytest.fixture
@@ -203,7 +210,7 @@ async def test_a_bug_in_one_call_ends_that_call_alone_and_politely(
                 for call in live.gateway.supervisor.active.values()
                 if call.record.carrier_call == first.call_sid
             )
-            call._core._leg.advance = _raise  # type: ignore[method-assign]
+            call._core._leg.advance = _raise  # type: ignore[method-assign, assignment]
             await first.ended()
             await second.silence(1)
 
@@ -237,7 +244,7 @@ async def test_40_calls_lose_no_frame_when_one_breaks_and_one_is_blocked(
                         for c in live.gateway.supervisor.active.values()
                         if c.record.carrier_call == caller.call_sid
                     )
-                    call._core._leg.advance = _raise  # type: ignore[method-assign]
+                    call._core._leg.advance = _raise  # type: ignore[method-assign, assignment]
                     await caller.ended()
                 elif number == 1:
                     caller.reads_slowly(1)

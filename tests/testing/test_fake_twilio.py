@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from gateway_double import ACCOUNT_SID, CALLED, CALLER, CONNECT, HANGUP, GatewayDouble, ring
 from trio.testing import MockClock
 
 from gateway.audio.g711 import CODECS
@@ -22,6 +21,7 @@ from gateway.testing.handset import CallOver
 from gateway.testing.twilio_call import EndedBy
 from gateway.testing.twilio_caller import Caller
 from gateway.testing.twilio_twiml import Hangup, TwimlInvalid
+from tests.testing.gateway_double import ACCOUNT_SID, CALLED, CALLER, CONNECT, HANGUP, GatewayDouble, ring
 
 Media = Callable[[WebSocket], Awaitable[None]]
 PCMU = CODECS["pcmu"]

@@ -3,7 +3,6 @@
 import httpx
 import pytest
 import trio
-from gateway_double import ACCOUNT_SID, CONNECT, HANGUP, TOKEN, GatewayDouble, ring
 from trio.testing import MockClock
 
 from gateway.net.websocket import WebSocket
@@ -12,6 +11,7 @@ from gateway.testing.twilio_call import EndedBy
 from gateway.testing.twilio_caller import Caller
 from gateway.testing.twilio_rest import FakeTwilioRest, RestRequest
 from gateway.testing.twilio_twiml import TwimlInvalid
+from tests.testing.gateway_double import ACCOUNT_SID, CONNECT, HANGUP, TOKEN, GatewayDouble, ring
 
 
 async def listens(websocket: WebSocket) -> None:

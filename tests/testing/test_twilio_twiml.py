@@ -2,7 +2,7 @@
 
 import pytest
 from twilio.twiml.voice_response import Connect as TwilioConnect  # type: ignore[import-untyped]  # no stubs exist
-from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]  # no stubs exist
+from twilio.twiml.voice_response import VoiceResponse
 
 from gateway.testing.twilio_twiml import (
     Connect,

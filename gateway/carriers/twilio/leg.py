@@ -99,6 +99,9 @@ class TwilioLeg:
                 await rest.redirect(word.call_sid, word.twiml)
         except RestFailed as error:
             self._on_zombie(word.call_sid, str(error))
+        except trio.Cancelled:
+            self._on_zombie(word.call_sid, "no answer of Twilio's REST API in the time that an ending has")
+            raise
 
     def _twilio_asks(self) -> None:
         self._asked.set()

@@ -47,8 +47,12 @@ class Conversation:
         """Add an item that is still being made. `after`: None for the end, "root" for the front."""
         item.id = item.id or self._outbox.new_id("item")
         if item.id in self._items:
-            raise InvalidRequest("item_create_duplicate_id", f"There is an item {item.id!r} already", param="item.id")
-        previous = self.last_id if after is None else self._known(after, "item_create_invalid_previous_item_id")
+            raise InvalidRequest(
+                "item_create_duplicate_id", f"There is an item {item.id!r} already", param="item.id"
+            )
+        previous = (
+            self.last_id if after is None else self._known(after, "item_create_invalid_previous_item_id")
+        )
         order = list(self._items)
         at = 0 if previous is None else order.index(previous) + 1
         items = [*self._items.items()]

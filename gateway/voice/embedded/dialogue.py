@@ -126,7 +126,9 @@ class Dialogue:
         self._visited.add(state)
         script = self._script
         self._form = (
-            Form(self._here, change=script.change, more_digits=script.more_digits) if self._here.slots else None
+            Form(self._here, change=script.change, more_digits=script.more_digits)
+            if self._here.slots
+            else None
         )
 
     def _enter(
@@ -139,7 +141,9 @@ class Dialogue:
         if self._form is not None:
             noticed = self._form.notice(text, words)
             if not self._form.complete:
-                return self._say(matched, *first, prompt, noticed.remark if noticed else "", self._form.question)
+                return self._say(
+                    matched, *first, prompt, noticed.remark if noticed else "", self._form.question
+                )
         elif here.action is None:
             if here.goto is not None and not here.expect:
                 return self._enter(here.goto, matched, *first, prompt)
@@ -175,7 +179,9 @@ class Dialogue:
             result = _Result(action.done.format_map(spoken), action.failed.format_map(spoken))
             self._results[action.call] = result
         arguments = {
-            key: values[text[1:-1]] if text[1:-1] in values and text == f"{{{text[1:-1]}}}" else text.format_map(values)
+            key: values[text[1:-1]]
+            if text[1:-1] in values and text == f"{{{text[1:-1]}}}"
+            else text.format_map(values)
             for key, text in action.arguments.items()
         }
         return Act(action.call, arguments)

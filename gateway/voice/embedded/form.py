@@ -64,7 +64,9 @@ class Form:
         """Take what a sentence says without having been asked: "a table for two tomorrow at eight"."""
         rest: Sequence[str] = words
         understood = None
-        for slot in sorted(self._slots, key=lambda slot: _EVIDENT.index(slot.type) if slot.type in _EVIDENT else 9):
+        for slot in sorted(
+            self._slots, key=lambda slot: _EVIDENT.index(slot.type) if slot.type in _EVIDENT else 9
+        ):
             found = find(slot, text, rest, asked=False)
             if found is not None:
                 rest = found.rest
@@ -93,7 +95,9 @@ class Form:
             return None
         if digit.isdigit():
             self._keys += digit
-            whole = asked.type in {"yesno", "choice"} or (asked.type == "digits" and len(self._keys) == asked.at_most)
+            whole = asked.type in {"yesno", "choice"} or (
+                asked.type == "digits" and len(self._keys) == asked.at_most
+            )
             return self.pause() if whole else Understood(asked.name)
         return self.pause() if digit == "#" else None
 
@@ -113,7 +117,11 @@ class Form:
         if slot.type == "digits" and self._keys:  # the rest of a number that was said in parts
             found = keyed(slot, self._keys + str(found.value)) or found
         if not fits(slot, found.value):
-            short = slot.type == "digits" and isinstance(slot.at_least, int) and len(str(found.value)) < slot.at_least
+            short = (
+                slot.type == "digits"
+                and isinstance(slot.at_least, int)
+                and len(str(found.value)) < slot.at_least
+            )
             self._keys = str(found.value) if short else ""
             return Understood(slot.name, "" if short else slot.outside) if short or slot.outside else None
         self._keys = ""
@@ -121,7 +129,9 @@ class Form:
         self.complete = self.asked is None and not self._confirm
         return Understood(slot.name)
 
-    def _confirmed(self, answer: str | None, noticed: Understood | None, *, changed: bool) -> Understood | None:
+    def _confirmed(
+        self, answer: str | None, noticed: Understood | None, *, changed: bool
+    ) -> Understood | None:
         if changed or answer is None:
             return noticed
         if answer == "yes":

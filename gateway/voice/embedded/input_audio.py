@@ -37,7 +37,9 @@ class InputAudio:
         self._downsampler = Downsampler()
         self._narrow = bytearray()  # 8 kHz, less than a hop
         self._heard_ms = 0  # how far detection has come
-        self._restart()
+        self._start_ms: int | None = None  # of the turn in progress, with its prefix
+        self._silent_ms: int | None = None  # since when nothing is heard in a turn
+        self._hops = 0  # in a row that were speech, before a turn
 
     @property
     def appended_ms(self) -> int:
@@ -66,7 +68,10 @@ class InputAudio:
                 behind_ms = self.appended_ms - self._heard_ms
                 keep_ms = min(_MOST_MS, self._turn_detection.prefix_padding_ms + behind_ms + _IDLE_MS)
         self._drop(self.appended_ms - keep_ms)
-        hops = [bytes(self._narrow[at : at + HOP_BYTES]) for at in range(0, len(self._narrow) - HOP_BYTES + 1, HOP_BYTES)]
+        hops = [
+            bytes(self._narrow[at : at + HOP_BYTES])
+            for at in range(0, len(self._narrow) - HOP_BYTES + 1, HOP_BYTES)
+        ]
         del self._narrow[: len(hops) * HOP_BYTES]
         return hops
 
@@ -88,7 +93,10 @@ class InputAudio:
         elif likely < settings.threshold - _STILL_SPEECH and self._silent_ms is None:
             self._silent_ms = self._heard_ms - HOP_MS
         silent_ms = self._silent_ms if self._silent_ms is not None else self._heard_ms
-        if self._heard_ms - silent_ms < settings.silence_duration_ms and self._heard_ms - self._start_ms < _MOST_MS:
+        if (
+            self._heard_ms - silent_ms < settings.silence_duration_ms
+            and self._heard_ms - self._start_ms < _MOST_MS
+        ):
             return None
         clip = self._cut(self._start_ms, min(self._heard_ms, silent_ms + _TAIL_MS))
         self._drop(self._heard_ms)
@@ -107,9 +115,9 @@ class InputAudio:
         self._restart()
 
     def _restart(self) -> None:
-        self._start_ms: int | None = None
-        self._silent_ms: int | None = None  # since when nothing is heard in a turn
-        self._hops = 0  # in a row that were speech, before a turn
+        self._start_ms = None
+        self._silent_ms = None
+        self._hops = 0
 
     def _cut(self, start_ms: int, end_ms: int) -> bytes:
         start, end = (max(0, at - self._dropped_ms) * _BYTES_PER_MS for at in (start_ms, end_ms))

@@ -28,7 +28,7 @@ class _Item(_Part, tag_field="type"):
     status: Status | None = None
 
 
-class Message(_Item, tag="message"):
+class Message(_Item, kw_only=True, tag="message"):
     role: Literal["user", "assistant", "system"]
     content: list[Content]
 
@@ -38,7 +38,7 @@ class Message(_Item, tag="message"):
         return " ".join(part.text or part.transcript or "" for part in self.content).strip()
 
 
-class FunctionCall(_Item, tag="function_call"):
+class FunctionCall(_Item, kw_only=True, tag="function_call"):
     """`arguments`: a JSON object as text."""
 
     name: str
@@ -46,7 +46,7 @@ class FunctionCall(_Item, tag="function_call"):
     call_id: str = ""
 
 
-class FunctionCallOutput(_Item, tag="function_call_output"):
+class FunctionCallOutput(_Item, kw_only=True, tag="function_call_output"):
     call_id: str
     output: str
 

@@ -1,5 +1,6 @@
 """Which of some wishes did the caller mean? Phrases compared word by word, forgiving what a recognizer mishears."""
 
+import difflib
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +9,11 @@ from typing import NamedTuple
 from gateway.voice.embedded.words import number_at, words_of
 
 try:
-    from rapidfuzz.fuzz import ratio
+    from rapidfuzz.distance.Indel import normalized_similarity as _ratio
 except ImportError:  # the scripted voice talks on machines for which the models have no wheels
-    from difflib import SequenceMatcher
 
-    def ratio(one: str, other: str) -> float:
-        return 100 * SequenceMatcher(None, one, other, autojunk=False).ratio()
+    def _ratio(s1: str, s2: str) -> float:
+        return difflib.SequenceMatcher(None, s1, s2, autojunk=False).ratio()
 
 
 __all__ = ["SURE", "Match", "Phrasebook", "nearest"]
@@ -22,15 +22,18 @@ _PLAUSIBLE = 0.6
 SURE = 0.85
 """A score from which a phrase is meant even where another kind of answer was expected."""
 
-_ALIKE = 0.81  # how much two words share that pass for each other: "close" and "clothes", not "table" and "cable"
+_ALIKE = (
+    0.81  # how much two words share that pass for each other: "close" and "clothes", not "table" and "cable"
+)
 _SHORTEST_ALIKE = 4  # shorter words differ too easily: "menu" and "men", "book" and "cook" stay apart
 
 # Words that every wish may contain, as may numbers.
-_COMMON = frozenset(
-    "a about all am an and any are as at be can could did do does er for from give got had has have hello hi i "
-    "if in is it just like may me my need of oh ok okay on or our please shall so some that the there this to "
-    "uh um us want was we well what which will with would you your".split()
+_COMMON_WORDS = (
+    "a about all am an and any are as at be can could did do does er for from give got had has have hello "
+    "hi i if in is it just like may me my need of oh ok okay on or our please shall so some that the "
+    "there this to uh um us want was we well what which will with would you your"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
 _ENDINGS = ("ings", "ing", "ions", "ion", "ies", "ed", "es", "y", "s", "e")
 
 
@@ -63,7 +66,11 @@ class Phrasebook:
         known = {word for of_intent in phrases.values() for phrase in of_intent for word in phrase}
         alike = {word: [_alike(word, other) for other in said] for word in known}
         best = max(
-            (Match(intent, self._likeness(alike, p)) for intent, of_intent in phrases.items() for p in of_intent),
+            (
+                Match(intent, self._likeness(alike, p))
+                for intent, of_intent in phrases.items()
+                for p in of_intent
+            ),
             key=lambda match: match.score,
             default=None,
         )
@@ -108,10 +115,10 @@ def _similarity(one: str, other: str) -> float:
     shorter, longer = sorted((len(one), len(other)))
     if shorter < _SHORTEST_ALIKE or 2 * shorter < _ALIKE * (shorter + longer):
         return 0.0
-    alike = ratio(one, other) / 100
+    alike: float = _ratio(one, other)
     return alike if alike >= _ALIKE else 0.0
 
 
 def nearest(value: str, allowed: Sequence[str]) -> str:
     """Return the allowed value that is written most like this one; the first of equals."""
-    return max(allowed, key=lambda other: ratio(value, other))
+    return max(allowed, key=lambda other: _ratio(value, other))

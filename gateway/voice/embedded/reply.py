@@ -35,10 +35,7 @@ class Reply:
     def decide(self, brain: Brain, turn: Turn) -> None:
         """Take what is to be said and done. A function that the client does not offer counts as done."""
         offered = tuple(act for act in turn.actions if act.name in self._tools)
-        said = [turn.say]
-        for act in turn.actions:
-            if act.name not in self._tools:
-                said.append(brain.told(act.name, "").say)
+        said = [turn.say, *(brain.told(act.name, "").say for act in turn.actions if act not in offered)]
         if turn.matched is not None:
             self.response.metadata["matched"] = turn.matched
         self.decided = True

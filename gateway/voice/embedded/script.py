@@ -14,7 +14,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 SlotType = Literal["digits", "number", "time", "day", "name", "text", "yesno", "choice"]
 
 
-class Slot(_Part):
+class Slot(_Part, frozen=True):
     """Something to ask for. `name` stands for what was answered in later texts, as in "{name}".
 
     `at_least`, `at_most`: of a number; of a time ("11:30"), which also decide between morning and evening;
@@ -30,7 +30,7 @@ class Slot(_Part):
     outside: str = ""
 
 
-class Action(_Part):
+class Action(_Part, frozen=True):
     """A function that the voice calls. Texts and string arguments may name slots; "{slot}" alone keeps its type.
 
     `say`: along with the call. `done`, `failed`: when its result is known. A function that the other side
@@ -44,7 +44,7 @@ class Action(_Part):
     failed: str = ""
 
 
-class Intent(_Part):
+class Intent(_Part, frozen=True):
     """A wish, by example phrases. It has an `answer`, or leads on by `goto`."""
 
     phrases: tuple[str, ...]
@@ -52,7 +52,7 @@ class Intent(_Part):
     goto: str | None = None
 
 
-class State(_Part):
+class State(_Part, frozen=True):
     """A point of the dialogue. Entering it says `prompt`, fills `slots`, has them confirmed, acts, goes on.
 
     `again`: the question after an answer or a silence, `prompt` where there is none. `expect`: the intents
@@ -70,7 +70,7 @@ class State(_Part):
     goto: str | None = None
 
 
-class Script(_Part):
+class Script(_Part, frozen=True):
     """A dialogue. In every state the caller may ask for `operator` (or press 0), a repetition (*) or say goodbye."""
 
     start: str
@@ -117,5 +117,13 @@ GLOBALS: dict[str, tuple[str, ...]] = {
         "i did not hear you",
         "i did not catch that",
     ),
-    "goodbye": ("goodbye", "thanks goodbye", "bye", "hang up", "see you", "have a nice day", "have a good day"),
+    "goodbye": (
+        "goodbye",
+        "thanks goodbye",
+        "bye",
+        "hang up",
+        "see you",
+        "have a nice day",
+        "have a good day",
+    ),
 }

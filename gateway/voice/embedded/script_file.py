@@ -15,7 +15,7 @@ from gateway.voice.embedded.times import clock_minutes
 
 __all__ = ["ScriptError", "read_script", "read_scripts", "shipped_scripts"]
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=msgspec.Struct)
 _SHIPPED = Path(__file__).parent / "scripts"
 
 
@@ -96,10 +96,14 @@ def _check(script: Script) -> None:
 
 def _check_intent(where: str, name: str, intent: Intent, script: Script) -> None:
     if not intent.phrases:
-        raise ScriptError(f"{where}.phrases: give at least one example, as in ['what are your opening hours']")
+        raise ScriptError(
+            f"{where}.phrases: give at least one example, as in ['what are your opening hours']"
+        )
     if name in GLOBALS:
         if intent.answer or intent.goto:
-            raise ScriptError(f"{where}: {name!r} is understood everywhere and has a meaning; give only phrases")
+            raise ScriptError(
+                f"{where}: {name!r} is understood everywhere and has a meaning; give only phrases"
+            )
         return
     if not intent.answer and intent.goto is None:
         raise ScriptError(f"{where}: give an `answer`, or a state to `goto`")

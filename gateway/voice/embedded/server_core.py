@@ -4,7 +4,7 @@ What it says, a `Brain` decides. OpenAI API reference, Realtime (GA), over a Web
 """
 
 import random
-from typing import assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
 
@@ -12,12 +12,12 @@ from gateway.voice.embedded import client_events as client
 from gateway.voice.embedded.brain import Brain, Turn
 from gateway.voice.embedded.client_events import InvalidRequest, ResponseOptions
 from gateway.voice.embedded.conversation import Conversation
-from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted, SpeechStopped
+from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted
 from gateway.voice.embedded.items import Item, Message
 from gateway.voice.embedded.outbox import Outbox
 from gateway.voice.embedded.reply import Reply, ask
 from gateway.voice.embedded.response import Response
-from gateway.voice.embedded.session_settings import SessionSettings, Tool, updated
+from gateway.voice.embedded.session_settings import SessionSettings, updated
 
 __all__ = ["Detect", "Job", "RealtimeServerCore", "Synthesize", "Transcribe"]
 
@@ -169,16 +169,19 @@ class RealtimeServerCore:
             message = "Audio enters by input_audio_buffer.append; an item may have its transcript"
             raise InvalidRequest("invalid_value", message, param="item.content")
         self._conversation.create(item, previous)
-        if not isinstance(item, Message) or item.role == "assistant":
-            return
-        ...
+        if isinstance(item, Message) and item.role == "assistant" and self._reply is None:
+            # A client tells a new session what was said in an earlier one: the brain hears it again, and what
+            # it would have answered has been said.
+            ask(self._brain, self._conversation.take_unanswered())
 
     def _create_response(self, options: ResponseOptions) -> None:
         if self._reply is not None:
             message = f"The response {self._reply.response.id!r} is still being made"
             raise InvalidRequest("conversation_already_has_active_response", message)
         if options.conversation == "none" and "say" not in (options.metadata or {}):
-            message = "A response outside of the conversation needs metadata.say: there is no other context here"
+            message = (
+                "A response outside of the conversation needs metadata.say: there is no other context here"
+            )
             raise InvalidRequest("invalid_value", message, param="response.conversation")
         self._start_reply(options)
 
@@ -203,7 +206,109 @@ class RealtimeServerCore:
             if detection.interrupt_response:
                 self._cancel("turn_detected")
             return
-        self._outbox.emit("input_audio_buffer.speech_stopped", audio_end_ms=heard.end_ms, item_id=self._turn_id)
+        self._outbox.emit(
+            "input_audio_buffer.speech_stopped", audio_end_ms=heard.end_ms, item_id=self._turn_id
+        )
         self._add_turn(self._turn_id, heard.clip)
         if detection.create_response:
             self._answer()
+
+    def _break_silence(self, idle_ms: int) -> None:
+        item_id = self._outbox.new_id("item")
+        end_ms = self._input.appended_ms
+        self._outbox.emit(
+            "input_audio_buffer.timeout_triggered",
+            audio_start_ms=max(0, end_ms - idle_ms),
+            audio_end_ms=end_ms,
+            item_id=item_id,
+        )
+        self._add_turn(item_id, None)
+        self._start_reply(ResponseOptions(), idle=True)
+
+    def _add_turn(self, item_id: str, clip: bytes | None) -> None:
+        """Add what was said to the conversation. `clip` of None: the caller said nothing."""
+        previous = self._conversation.last_id
+        self._outbox.emit("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
+        self._conversation.add_turn(item_id)
+        if clip is not None:
+            job = Transcribe(self._new_job(), clip)
+            self._transcribing[job.id] = (item_id, len(clip) / _BYTES_PER_S)
+            self._jobs.append(job)
+
+    def _write_down(self, item_id: str, seconds: float, transcript: str) -> None:
+        self._conversation.write_down(item_id, transcript)
+        if self._settings.audio.input.transcription is not None:
+            self._outbox.emit(
+                "conversation.item.input_audio_transcription.completed",
+                item_id=item_id,
+                content_index=0,
+                transcript=transcript,
+                usage={"type": "duration", "seconds": seconds},
+            )
+        self._go_on()
+
+    # -- what the voice says
+
+    def _answer(self) -> None:
+        if self._reply is None:
+            self._start_reply(ResponseOptions())
+        else:
+            self._reply_wanted = True
+
+    def _start_reply(self, options: ResponseOptions, *, idle: bool = False) -> None:
+        self._quiet_since = None
+        conversation = self._conversation if options.conversation == "auto" else None
+        metadata = options.metadata or {}
+        response = Response(self._outbox, conversation, self._settings.audio.output.voice, metadata)
+        tools = [] if self._settings.tool_choice == "none" else self._settings.tools
+        self._reply = Reply(response, tools, say=metadata.get("say"), idle=idle)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do the next thing that the reply needs, if it is not waiting for a model."""
+        reply = self._reply
+        if reply is None or reply.speaking is not None:
+            return
+        if not reply.decided:
+            if reply.say is None and self._transcribing:
+                return
+            reply.decide(self._brain, self._turn(reply))
+        if reply.sentence is not None:
+            job = Synthesize(self._new_job(), reply.sentence, str(self._settings.audio.output.voice))
+            reply.speaking = job.id
+            self._jobs.append(job)
+            return
+        reply.finish()
+        self._reply_over()
+
+    def _turn(self, reply: Reply) -> Turn:
+        begun, self._begun = self._begun, True
+        if reply.say is not None:
+            return Turn(reply.say)
+        inputs = self._conversation.take_unanswered()
+        if reply.idle:
+            return self._brain.silence()
+        return ask(self._brain, inputs) if inputs or begun else self._brain.begin()
+
+    def _cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
+        if self._reply is None:
+            return
+        self._reply.response.end("cancelled", reason)
+        self._playing_until = self._now  # the client plays no more of it
+        self._reply_over()
+
+    def _reply_over(self) -> None:
+        self._reply = None
+        if not self._input.speaking:
+            self._quiet_since = self._now
+        if self._reply_wanted:
+            self._reply_wanted = False
+            self._answer()
+
+    def _new_job(self) -> int:
+        self._last_job += 1
+        return self._last_job
+
+    def _session(self) -> dict[str, Any]:
+        shown: dict[str, Any] = msgspec.to_builtins(self._settings)
+        return {"id": self._session_id, "object": "realtime.session", **shown}

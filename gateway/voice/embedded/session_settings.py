@@ -93,7 +93,9 @@ class SessionSettings(_Part, frozen=True, omit_defaults=True):
 def updated(settings: SessionSettings, changes: dict[str, Any]) -> SessionSettings:
     """Merge what a client sent into its settings: what it left out stays. Raises `InvalidRequest`."""
     if "type" not in changes:
-        raise InvalidRequest("missing_required_parameter", "session.type must be 'realtime'", param="session.type")
+        raise InvalidRequest(
+            "missing_required_parameter", "session.type must be 'realtime'", param="session.type"
+        )
     try:
         return msgspec.convert(_merge(msgspec.to_builtins(settings), changes), SessionSettings)
     except msgspec.ValidationError as error:

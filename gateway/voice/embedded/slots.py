@@ -1,5 +1,6 @@
 """What a caller fills in: a number, a time, a day, found in his words or keyed in."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,11 +27,12 @@ KEYED: frozenset[SlotType] = frozenset(("digits", "number", "time", "yesno", "ch
 _HOMOPHONES = {"for": 4, "fore": 4, "to": 2, "too": 2, "till": 2, "won": 1, "ate": 8, "tree": 3, "tan": 10}
 _DIGIT_SOUNDS = {"oh": 0, "o": 0, "for": 4, "to": 2, "too": 2, "won": 1, "ate": 8}
 _REPEATED = {"double": 2, "triple": 3}
-_COUNTED = frozenset("people persons person guests adults seats friends".split())
-_COUNTED_BY = frozenset("for of party be are".split())
+_COUNTED = frozenset(("people", "persons", "person", "guests", "adults", "seats", "friends"))
+_COUNTED_BY = frozenset(("for", "of", "party", "be", "are"))
 
-_YES = frozenset("yes yeah yep yup sure correct right exactly absolutely fine perfect great good ok okay".split())
-_NO = frozenset("no nope nah wrong not incorrect never".split())
+_YES_WORDS = "yes yeah yep yup sure correct right exactly absolutely fine perfect great good ok okay"
+_YES = frozenset(_YES_WORDS.split())
+_NO = frozenset(("no", "nope", "nah", "wrong", "not", "incorrect", "never"))
 
 _NAME_LEAD = re.compile(
     r"(?:(?:um+|uh+|hi|hello|yes|yeah|sure|okay|ok|well|it is|it's|this is|my name is|my name's|the name is|"
@@ -69,13 +71,20 @@ def keyed(slot: Slot, keys: str) -> Filled | None:
 
 def fits(slot: Slot, value: str | int) -> bool:
     """Tell whether a value is within the slot's bounds."""
-    if slot.type == "time":
-        size, read = times.clock_minutes(str(value)), lambda bound: times.clock_minutes(str(bound))
-    else:
-        size, read = value if isinstance(value, int) else len(value), int
-    low = read(slot.at_least) if slot.at_least is not None else size
-    high = read(slot.at_most) if slot.at_most is not None else size
+    size = _size(slot, value)
+    low = size if slot.at_least is None else _bound(slot, slot.at_least)
+    high = size if slot.at_most is None else _bound(slot, slot.at_most)
     return low <= size <= high
+
+
+def _size(slot: Slot, value: str | int) -> int:
+    if slot.type == "time":
+        return times.clock_minutes(str(value))
+    return value if isinstance(value, int) else len(value)
+
+
+def _bound(slot: Slot, bound: str | int) -> int:
+    return times.clock_minutes(str(bound)) if slot.type == "time" else int(bound)
 
 
 def yes_or_no(words: Sequence[str]) -> str | None:
@@ -146,7 +155,7 @@ def _speak_digits(digits: str) -> str:
     """Group as people do, so that a caller can compare: "415 555 2671"."""
     size = len(digits)
     cuts = [0, *([3, 6] if size == 10 else [3] if size == 7 else range(3, size - 1, 3)), size]
-    groups = [digits[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    groups = [digits[start:end] for start, end in itertools.pairwise(cuts)]
     return ", ".join(" ".join(group) for group in groups if group)
 
 

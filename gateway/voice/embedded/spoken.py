@@ -9,13 +9,17 @@ LONGEST_SENTENCE = 240  # characters; the synthesizer's time grows with the squa
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 # A full stop after a single letter ("p.m.", "J. Smith") or a title does not end a sentence.
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Za-z]\.)(?<!\b(?:Mr|Ms|Dr|St|No)\.)(?<!\bMrs\.)[\"')\]]*\s+(?=\S)")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])(?<!\b[A-Za-z]\.)(?<!\b(?:Mr|Ms|Dr|St|No)\.)(?<!\bMrs\.)[\"')\]]*\s+(?=\S)"
+)
 _MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _PHONE = re.compile(
     r"(?<![\w$€£.,:])(?:\+?\(?\d[\d\s()-]{5,}\d|\d{3}\.\d{3}\.\d{4})(?![\w:%]|[.,]\d)",
 )
 _YEAR = re.compile(rf"(?:\b(?:in|since|of|until|year)|{_MONTH}(?:\s\d{{1,2}},?)?)\s(?:19|20)\d\d\b")
-_CODE = re.compile(r"(?<![\w$€£.,:])(?:\d{4,}|(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{3,})(?![\w:%]|[.,]\d)")
+_CODE = re.compile(
+    r"(?<![\w$€£.,:])(?:\d{4,}|(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{3,})(?![\w:%]|[.,]\d)"
+)
 
 
 def sentences(text: str) -> list[str]:

@@ -7,34 +7,37 @@ from typing import NamedTuple
 
 from gateway.voice.embedded.words import number_at
 
-__all__ = ["Moment", "clock_minutes", "find_day", "find_time", "speak_time"]
+__all__ = ["Day", "Moment", "clock_minutes", "find_day", "find_time", "speak_time"]
 
 _NOON = 12 * 60
 _DAY = 24 * 60
 _PLAIN_DAY = (8 * 60, 20 * 60 - 1)  # what a bare "seven" means where nobody says when one may come
 
-_BEFORE = frozenset("at around about by before after from".split())
-_PM = frozenset("pm afternoon evening night tonight".split())
+_BEFORE = frozenset(("at", "around", "about", "by", "before", "after", "from"))
+_PM = frozenset(("pm", "afternoon", "evening", "night", "tonight"))
 _FRACTIONS = {"half": 30, "quarter": 15}
-_WEEKDAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
-_MONTHS = (
-    "january february march april may june july august september october november december".split()
-)  # fmt: skip
-_ORDINALS = {
-    word: day
-    for day, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-        "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
-        1,
-    )
-} | {"thirtieth": 30}
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTH_NAMES = "january february march april may june july august september october november december"
+_MONTHS = frozenset(_MONTH_NAMES.split())
+_ORDINAL_NAMES = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_ORDINALS = {name: day for day, name in enumerate(_ORDINAL_NAMES.split(), 1)} | {"thirtieth": 30}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 class Moment(NamedTuple):
-    """A time (minutes after midnight) or a day (as said), and the words without it."""
+    """A time, in minutes after midnight, and the words without it."""
 
-    value: int | str
+    minutes: int
+    rest: list[str]
+
+
+class Day(NamedTuple):
+    """A day as the caller named it, and the words without it."""
+
+    name: str
     rest: list[str]
 
 
@@ -83,31 +86,33 @@ def find_time(
     return None
 
 
-def find_day(words: Sequence[str]) -> Moment | None:
+def find_day(words: Sequence[str]) -> Day | None:
     """Find a day as the caller named it: today, tomorrow, "friday", "next friday", "may 3"."""
     for at, word in enumerate(words):
         if word in {"today", "tonight"}:
-            return Moment("today", [w for i, w in enumerate(words) if i != at or w == "tonight"])
+            return Day("today", [w for i, w in enumerate(words) if i != at or w == "tonight"])
         if word == "tomorrow":
-            return Moment("tomorrow", [*words[:at], *words[at + 1 :]])
+            return Day("tomorrow", [*words[:at], *words[at + 1 :]])
         weekday = word if word in _WEEKDAYS else word.removesuffix("s")
         if weekday in _WEEKDAYS:
             following = at > 0 and words[at - 1] == "next"
-            return Moment(f"next {weekday}" if following else weekday, [*words[: at - following], *words[at + 1 :]])
+            return Day(
+                f"next {weekday}" if following else weekday, [*words[: at - following], *words[at + 1 :]]
+            )
         if word in _MONTHS:
             return _find_date(words, at)
     return None
 
 
-def _find_date(words: Sequence[str], at: int) -> Moment | None:
+def _find_date(words: Sequence[str], at: int) -> Day | None:
     after = _read_day_of_month(words, at + 1)
     if after is not None:
         day, used = after
-        return Moment(f"{words[at]} {day}", [*words[:at], *words[at + 1 + used :]])
+        return Day(f"{words[at]} {day}", [*words[:at], *words[at + 1 + used :]])
     for start in range(max(0, at - 4), at):  # "the twenty first of may"
         before = _read_day_of_month(words, start)
         if before is not None and [*words[start + before[1] : at]] in ([], ["of"]):
-            return Moment(f"{words[at]} {before[0]}", [*words[:start], *words[at + 1 :]])
+            return Day(f"{words[at]} {before[0]}", [*words[:start], *words[at + 1 :]])
     return None
 
 

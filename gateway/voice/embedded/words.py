@@ -1,6 +1,7 @@
 """A transcript as plain words, the same however a recognizer happens to write them."""
 
 import re
+from collections.abc import Sequence
 
 __all__ = ["number_at", "words_of"]
 
@@ -22,10 +23,13 @@ _SPELLINGS = (
     (r"(?<=\d),(?=\d{3}\b)", ""),
 )
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_NUMBERS = {word: value for value, word in enumerate(_ONES)} | {
-    word: 10 * value for value, word in enumerate(_TENS, 2)
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMBERS = {word: value for value, word in enumerate(_ONES.split())} | {
+    word: 10 * value for value, word in enumerate(_TENS.split(), 2)
 }
 
 
@@ -39,7 +43,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"\d{1,2}:\d\d|\d+(?=[ap]m\b)|\d+|[^\W\d_]+", text)
 
 
-def number_at(words: list[str], at: int) -> tuple[int, int] | None:
+def number_at(words: Sequence[str], at: int) -> tuple[int, int] | None:
     """Read the number that begins at a word, as (value, words used): digits, or words below one hundred."""
     if at >= len(words):
         return None

@@ -1,0 +1,102 @@
+"""The command `gateway`: reads what was typed and calls one function."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from gateway import traces
+from gateway.config import ConfigError
+from gateway.dialplan import plan as dialplans
+
+__all__ = ["main"]
+
+# Exit codes: what was typed or set is wrong, as click has it; what was asked for did not come out well.
+_USAGE = 2
+_FAILED = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Phone calls reach 24 kHz voice sessions."""
+
+
+def settings_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """What is wrong with settings or plans is printed as it is and ends the command."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ConfigError, dialplans.PlanError) as error:
+            click.echo(f"gateway: {error}", err=True)
+            sys.exit(_USAGE)
+
+    return wrapped
+
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (default: gateway.toml)."
+)
+
+
+@main.command()
+@config_option
+@settings_errors
+def serve(config: Path | None) -> None:
+    """Take calls until SIGTERM, which drains; a second one ends all calls."""
+    from gateway.daemon import serve_forever
+
+    trio.run(serve_forever, config, os.environ)
+
+
+@main.command()
+@config_option
+@click.option("--exit", "exits", is_flag=True, help="End after the call, instead of serving on.")
+@click.option("--caller", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A WAV of your own.")
+@settings_errors
+def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
+    """Place a call to this gateway, on this machine, and show what happens in it."""
+    from gateway.demo import run_demo
+
+    sys.exit(trio.run(functools.partial(run_demo, config, os.environ, exits=exits, caller=caller)))
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--accept", is_flag=True, help="Rewrite the recorded outputs, after the first difference was shown.")
+def replay(folders: tuple[Path, ...], accept: bool) -> None:
+    """Feed recorded calls to new cores and compare every output, byte for byte."""
+    from gateway.serve import build_core
+
+    run = traces.accept if accept else traces.replay
+    verdicts = [run(folder, build_core) for folder in folders]
+    for verdict in verdicts:
+        for line in traces.report_lines(verdict):
+            click.echo(line)
+    identical = all(verdict.identical or verdict.accepted for verdict in verdicts)
+    sys.exit(0 if identical else _FAILED)
+
+
+@main.group()
+def dialplan() -> None:
+    """Look at dialplans."""
+
+
+@dialplan.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+def check(paths: tuple[Path, ...]) -> None:
+    """Say what is wrong with dialplans, each line with its file, key, value and what would be right."""
+    errors = [error for path in paths for error in dialplans.check(path)]
+    for error in errors:
+        click.echo(str(error), err=True)
+    if errors:
+        sys.exit(_FAILED)
+    for path in paths:
+        loaded = dialplans.load(path)
+        click.echo(f"{path}: {len(loaded.plans)} plans, {len(loaded.routes)} routes, no error")

@@ -1,0 +1,43 @@
+"""`gateway serve`: settings in, a gateway that takes calls until it is told to stop."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import trio
+
+from gateway.dialplan.plan import load
+from gateway.process import obey_signals, run_in_thread, run_process, unwrapped
+from gateway.settings import read_settings
+from gateway.telemetry.log import configure
+from gateway.voices import choose_voice
+
+__all__ = ["serve_forever"]
+
+
+async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None:
+    """Serve until drained. Raises `ConfigError` and `PlanError` before the first call, never after."""
+    settings, secrets = read_settings(config, environ)
+    log = configure(sys.stderr, level=settings.log.level)
+    dialplan = load(Path(settings.dialplan.path))
+    voice = choose_voice(settings.voice, dialplan, run_in_thread, log)
+    with unwrapped():
+        async with trio.open_nursery() as nursery:
+            running = await nursery.start(run_process, settings, secrets, dialplan, voice, log)
+            nursery.start_soon(obey_signals, running.gateway)
+            twilio = f"Twilio: POST {running.public_url}/twilio/voice"
+            if secrets.twilio_auth_token is None:
+                twilio = "Twilio: off, 404 (TWILIO_AUTH_TOKEN is not set)"
+            say(f"public door   {settings.http.host}:{running.public_port}   {twilio}")
+            say(f"private door  {running.private_url}   /healthz /readyz /metrics")
+            say(f"voice         {voice.says}")
+            say(f"calls         {settings.calls.folder or 'not written to disk'}")
+            log.info("gateway.started", backend=voice.backend.name, plans=len(dialplan.plans))
+            await running.ended.wait()
+            nursery.cancel_scope.cancel()
+    log.info("gateway.ended")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
