@@ -58,7 +58,9 @@ def serve(config: Path | None) -> None:
 @main.command()
 @config_option
 @click.option("--exit", "exits", is_flag=True, help="End after the call, instead of serving on.")
-@click.option("--caller", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A WAV of your own.")
+@click.option(
+    "--caller", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A WAV of your own."
+)
 @settings_errors
 def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
     """Place a call to this gateway, on this machine, and show what happens in it."""
@@ -68,8 +70,12 @@ def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--accept", is_flag=True, help="Rewrite the recorded outputs, after the first difference was shown.")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False, exists=True)
+)
+@click.option(
+    "--accept", is_flag=True, help="Rewrite the recorded outputs, after the first difference was shown."
+)
 def replay(folders: tuple[Path, ...], accept: bool) -> None:
     """Feed recorded calls to new cores and compare every output, byte for byte."""
     from gateway.serve import build_core

@@ -412,9 +412,12 @@ class RequestFailed(Exception):
 
 
 class RunBlocking(Protocol):
-    """Runs a function that blocks (models, disk): in a worker thread in production, inline in tests."""
+    """Runs a function that blocks (models, disk): in a worker thread in production, inline in tests.
 
-    async def __call__(self, blocking: Callable[..., T], /, *args: Any) -> T: ...
+    `limiter`: a `trio.CapacityLimiter` for work that must not run beside too much of its kind.
+    """
+
+    async def __call__(self, blocking: Callable[..., T], /, *args: Any, limiter: Any = None) -> T: ...
 
 
 # -- the plan's half ----------------------------------------------------------------------------------

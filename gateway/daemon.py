@@ -20,7 +20,7 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
     settings, secrets = read_settings(config, environ)
     log = configure(sys.stderr, level=settings.log.level)
     dialplan = load(Path(settings.dialplan.path))
-    voice = choose_voice(settings.voice, dialplan, run_in_thread, log)
+    voice = choose_voice(settings.voice, dialplan, run_in_thread)
     with unwrapped():
         async with trio.open_nursery() as nursery:
             running = await nursery.start(run_process, settings, secrets, dialplan, voice, log)

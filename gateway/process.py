@@ -14,7 +14,7 @@ import trio
 from gateway.config import ConfigError
 from gateway.console.app import make_app
 from gateway.console.door import serve_console
-from gateway.dialplan.plan import Dialplan, PlanError, needs_synthesizer
+from gateway.dialplan.plan import Dialplan
 from gateway.net.doors import with_tls
 from gateway.serve import Gateway, Parts, Watch
 from gateway.settings import Secrets, Settings
@@ -26,9 +26,11 @@ __all__ = ["Running", "obey_signals", "run_in_thread", "run_process", "unwrapped
 T = TypeVar("T")
 
 
-async def run_in_thread(blocking: Callable[..., T], /, *args: object) -> T:
+async def run_in_thread(
+    blocking: Callable[..., T], /, *args: object, limiter: trio.CapacityLimiter | None = None
+) -> T:
     """`RunBlocking` of production: a worker thread, waited for even when the call has been cancelled."""
-    return await trio.to_thread.run_sync(blocking, *args)
+    return await trio.to_thread.run_sync(blocking, *args, limiter=limiter)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,10 +56,8 @@ async def run_process(
 ) -> None:
     """Open both doors and live until the gateway is drained or this is cancelled.
 
-    Raises `ConfigError` for an address that cannot be opened, and `PlanError` for a plan that speaks where no
-    synthesizer is.
+    Raises `ConfigError` for an address that cannot be opened.
     """
-    _check_speech(dialplan, voice)
     listeners = await _listen(settings)
     port = listeners[0].socket.getsockname()[1]
     public_url = settings.http.public_url or f"http://{_dialable(settings.http.host)}:{port}"
@@ -75,6 +75,8 @@ async def run_process(
         )
         gateway = Gateway(settings, secrets, public_url, parts)
         ended = trio.Event()
+        if voice.synthesizer is not None:
+            nursery.start_soon(voice.synthesizer.run)
         await nursery.start(_run, gateway, ended)
         gateway.accept(_behind_tls(settings, listeners))
         app = make_app(lambda: gateway.ready, metrics.expose)
@@ -119,13 +121,6 @@ def unwrapped() -> Iterator[None]:
         if error is group:
             raise
         raise error from error.__cause__
-
-
-def _check_speech(dialplan: Dialplan, voice: Voice) -> None:
-    speaking = needs_synthesizer(dialplan)
-    if speaking and voice.no_speech is not None:
-        plan, file = speaking[0]
-        raise PlanError(f"{file}: plans.{plan}: a step says a text of its own, but {voice.no_speech}")
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:

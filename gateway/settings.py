@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from gateway.config import ConfigError, Secret, load, secret, settings_file
+from gateway.voices import VoiceSettings
 
 __all__ = ["Secrets", "Settings", "read_settings"]
 
@@ -29,12 +30,6 @@ class Private(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: PortNumber = 8081
-
-
-class Voice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which voice answers: a key of `gateway.voice.backends.BACKENDS`."""
-
-    backend: str = "embedded"
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +62,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http: Http = Http()
     private: Private = Private()
-    voice: Voice = Voice()
+    voice: VoiceSettings = VoiceSettings()
     calls: Calls = Calls()
     traces: Traces = Traces()
     dialplan: DialplanPath = DialplanPath()

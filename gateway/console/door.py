@@ -10,7 +10,9 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp
-from structlog.typing import FilteringBoundLogger
+
+# Where hypercorn reports what goes wrong inside it; what leaves it is reported there too.
+_log = logging.getLogger("hypercorn.error")
 
 # A client that takes nothing for this long is not reading.
 SEND_DEADLINE_S = 10.0
@@ -31,7 +33,7 @@ def server_config() -> Config:
     # Anything else ends server-sent events; the application bounds what it reads.
     config.read_timeout = None
     # Its errors go where all logs go, instead of through a handler of its own to stderr.
-    config.errorlog = logging.getLogger("hypercorn.error")
+    config.errorlog = _log
     return config
 
 
@@ -39,7 +41,6 @@ async def serve_console(
     app: ASGIApp,
     host: str,
     port: int,
-    log: FilteringBoundLogger,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> Never:
@@ -61,8 +62,8 @@ async def serve_console(
                 client = cast("Any", _Client(stream, nursery.cancel_scope))
                 await TCPServer(wrapped, config, context, ConnectionState({}), client)
                 nursery.cancel_scope.cancel()
-        except* Exception as errors:  # one client's connection, contained
-            log.warning("console.connection_failed", exc_info=errors)
+        except* Exception as errors:  # noqa: BLE001  # one client's connection, contained
+            _log.warning("a connection failed", exc_info=errors)
 
     listeners = await trio.open_tcp_listeners(port, host=host)
     task_status.started(listeners[0].socket.getsockname()[1])

@@ -27,12 +27,17 @@ class RawStream(trio.abc.Stream):
         self._fragments: FragmentCounter | None = None
         self._wait = trio.CancelScope()
         self._is_over = False
+        self._end = trio.Event()
 
     def end(self, reason: str) -> None:
         """Close the stream now. The first reason stays in `ended`."""
         self.ended = self.ended or reason
         close_now(self._stream)
         self._be_over()
+        self._end.set()
+
+    async def wait_ended(self) -> None:
+        await self._end.wait()
 
     def wait_at_most(self, seconds: float) -> trio.CancelScope:
         """A scope for waiting on the peer; it ends as soon as the stream does, from whichever end."""

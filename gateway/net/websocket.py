@@ -31,6 +31,7 @@ RECEIVE_BYTES = 65536
 
 ABNORMAL = 1006
 PROTOCOL_ERROR = 1002
+TOO_BIG = 1009
 NOT_TRUSTED = 1015
 
 log = structlog.get_logger()
@@ -80,8 +81,10 @@ class WebSocket:
         """Say goodbye, wait for the answer for at most 2 s, and give the socket back. Repeatable."""
         with self._raw.wait_at_most(CLOSE_S):
             await self._connection.aclose(code, reason)
-            # The library does not wait where it is closing already, with half an answer to the peer's close.
-            await trio.sleep_forever()
+            closed = self._connection.closed
+            if closed is not None and closed.code != TOO_BIG:
+                # The peer closed first, and the library, which is still answering, does not wait for itself.
+                await trio.sleep_forever()
         self.release()
 
     def release(self) -> None:
@@ -201,11 +204,9 @@ async def _opened(raw: RawStream, upgrade: Upgrade, ping_every_s: float | None) 
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
         try:
-            library = await nursery.start(_contain, raw)
-            connection = await _open(raw, upgrade, library)
-            if ping_every_s is not None:
-                library.start_soon(_keep_alive, connection, raw, ping_every_s)
-            websocket = WebSocket(connection, raw)
+            library = await nursery.start(_host, raw)
+            library.cancel_scope.shield = True  # it hears the peer's goodbye when the block is cancelled
+            websocket = WebSocket(await _open(raw, upgrade, library, ping_every_s), raw)
             try:
                 yield websocket
             finally:
@@ -214,28 +215,30 @@ async def _opened(raw: RawStream, upgrade: Upgrade, ping_every_s: float | None) 
         except BaseException as error:  # noqa: BLE001 - raised again outside, where no nursery wraps it in a group
             failure = error
         raw.end("released")
-        nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
 
 
-async def _contain(raw: RawStream, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-    """Host the library's tasks: what they raise ends this one connection, and nothing beside it."""
+async def _host(raw: RawStream, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """The library's tasks, until the stream is ended; what they raise ends it, and nothing else."""
     try:
         async with trio.open_nursery() as library:
             task_status.started(library)
-            await trio.sleep_forever()
+            await raw.wait_ended()
+            library.cancel_scope.cancel()
     except* Exception as errors:  # noqa: BLE001 - whatever it is, `translate` logs what it does not know
         _, reason = translate(errors)
         raw.end(reason)
 
 
 async def _open(
-    raw: RawStream, upgrade: Upgrade, library: trio.Nursery
+    raw: RawStream, upgrade: Upgrade, library: trio.Nursery, ping_every_s: float | None
 ) -> trio_websocket.WebSocketConnection:
     with raw.wait_at_most(OPEN_S):
         connection = await upgrade(library)
         raw.forget_answer()
+        if ping_every_s is not None:
+            library.start_soon(_keep_alive, connection, raw, ping_every_s)
         return connection
     raise read_refusal(raw.answer) or WebSocketClosed(ABNORMAL, raw.ended or "no handshake")
 

@@ -14,34 +14,28 @@ CARRIERS = frozenset({"twilio", "sip"})
 DIRECTIONS = frozenset({"inbound", "outbound"})
 RESULTS = frozenset(reason.value for reason in EndReason)
 SETUP_STAGES = frozenset({"webhook", "upgrade", "start", "backend_ready", "first_audio"})
-REJECTIONS = frozenset(
-    {
-        "bad_request",
-        "draining",
-        "no_route",
-        "overloaded",
-        "plan",
-        "too_many_calls",
-        "unauthorized",
-        "unknown_token",
-    }
-)
+REJECTIONS = frozenset({"draining", "no_route", "plan", "too_many_calls"})
 
 # Whose audio was dropped on its way, and why.
 LEGS = frozenset({"caller", "agent"})
-DROP_REASONS = frozenset({"interrupted", "late", "overflow", "voice_away"})
+DROP_REASONS = frozenset({"interrupted", "overflow"})
 
-# The Realtime API's error codes that say something about us or the service, and our own two for a connection.
+# The Realtime API's error codes that say something about us or the service, its types for those without, and our
+# word for an event that cannot be read.
 BACKEND_CODES = frozenset(
     {
         "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
         "insufficient_quota",
         "invalid_api_key",
+        "invalid_json",
+        "invalid_request_error",
         "invalid_value",
-        "lost",
+        "item_truncate_invalid_item_id",
+        "malformed_event",
+        "missing_required_parameter",
         "model_not_found",
         "rate_limit_exceeded",
-        "refused",
         "response_cancel_not_active",
         "server_error",
         "session_expired",
@@ -49,8 +43,11 @@ BACKEND_CODES = frozenset(
     }
 )
 
-SIGNATURE_KINDS = frozenset({"after", "media", "status", "voice"})
-RECORDING_RESULTS = frozenset({"complete", "failed", "partial", "repaired"})
+# What was wrong with a request at the public door.
+SIGNATURE_KINDS = frozenset(
+    {"content_length", "content_type", "form", "method", "origin", "signature", "token", "unsigned"}
+)
+RECORDING_RESULTS = frozenset({"complete", "failed", "none", "partial", "repaired"})
 CARRIER_TROUBLES = frozenset(
     {
         "bad_message",

@@ -7,9 +7,9 @@ import trio
 
 from gateway.audio.g711 import CODECS
 from gateway.net.pacing import TICK_S, PacingClock
-from gateway.testing.microphone import FRAME_BYTES, Microphone
+from gateway.testing.microphone import Microphone
 from gateway.testing.twilio_playout import RATE_HZ, SILENCE
-from gateway.testing.twilio_stream import TwilioStream
+from gateway.testing.twilio_stream import FRAME_BYTES, TwilioStream
 
 __all__ = ["CallOver", "Handset"]
 

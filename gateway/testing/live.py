@@ -30,7 +30,7 @@ PUBLIC_URL = "https://gateway.example"
 _OF_A_CALL = ("gateway.calls.call.", "gateway.calls.keeper.", "gateway.net.websocket.")
 
 
-async def inline(blocking: Callable[..., T], /, *args: object) -> T:
+async def inline(blocking: Callable[..., T], /, *args: object, limiter: object = None) -> T:  # noqa: ARG001
     """`RunBlocking` without a thread: for the virtual clock, which would run ahead of one."""
     await trio.lowlevel.checkpoint()
     return blocking(*args)

@@ -2,10 +2,12 @@
 
 from collections import deque
 
+from gateway.testing.twilio_playout import SILENCE
+from gateway.testing.twilio_stream import FRAME_BYTES
+
 __all__ = ["Microphone"]
 
-FRAME_BYTES = 160
-SILENT_FRAME = b"\xff" * FRAME_BYTES
+SILENT_FRAME = SILENCE * FRAME_BYTES
 KEYS = frozenset("0123456789*#ABCD")
 
 # A key held for 100 ms and 100 ms of rest: a quick human, and above the least that ITU-T Q.24 has a receiver take.
@@ -24,7 +26,7 @@ class Microphone:
     def say(self, payload: bytes) -> None:
         """Add speech; its last frame is filled up with silence."""
         for at in range(0, len(payload), FRAME_BYTES):
-            self._add(payload[at : at + FRAME_BYTES].ljust(FRAME_BYTES, b"\xff"), None)
+            self._add(payload[at : at + FRAME_BYTES].ljust(FRAME_BYTES, SILENCE), None)
 
     def press(self, digits: str) -> None:
         """Add keys, 200 ms each. Raises `ValueError` for what is no key."""

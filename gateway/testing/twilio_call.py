@@ -4,8 +4,8 @@ import enum
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import assert_never
-from uuid import UUID
 
 import msgspec
 import trio
@@ -15,7 +15,7 @@ from gateway.testing.handset import Handset
 from gateway.testing.line import Line
 from gateway.testing.twilio_account import TwilioAccount
 from gateway.testing.twilio_media import MediaConnection, Outcome
-from gateway.testing.twilio_requests import Answer, WebhookFailed
+from gateway.testing.twilio_requests import WebhookFailed
 from gateway.testing.twilio_stream import MediaFormat, StreamWarning, TwilioStream
 from gateway.testing.twilio_twiml import (
     Connect,
@@ -29,12 +29,13 @@ from gateway.testing.twilio_twiml import (
     Verb,
     parse_twiml,
 )
+from gateway.testing.twilio_webhooks import Webhooks
 
-__all__ = ["CallEnding", "EndedBy", "Exchange", "TwilioCall"]
+__all__ = ["CallEnding", "EndedBy", "TwilioCall"]
 
 CONNECT_S = 10  # 31901 after it
 
-_XML_TYPES = {"text/xml", "application/xml", "text/html"}
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class EndedBy(enum.StrEnum):
@@ -55,14 +56,6 @@ class CallEnding(msgspec.Struct, frozen=True):
     by: EndedBy
     at_s: float
     detail: str = ""
-
-
-class Exchange(msgspec.Struct, frozen=True):
-    """A request of Twilio's to the gateway; `answer` is None where there was none."""
-
-    url: str
-    form: dict[str, str]
-    answer: Answer | None
 
 
 Document = tuple[Verb, ...]
@@ -89,7 +82,7 @@ class TwilioCall:
         self.handset = handset
         self.from_ = from_
         self.to = to
-        self.exchanges: list[Exchange] = []
+        self.webhooks = Webhooks(account, call_sid=self.sid, from_=from_, to=to)
         self.verbs: list[Verb] = []
         self.dialled: list[str] = []
         self.warnings: list[StreamWarning] = []
@@ -190,13 +183,14 @@ class TwilioCall:
 
     async def _connect(self, verb: Connect) -> Next | None:
         """Stream; then the action decides, and the verbs behind are never reached. Without one they are next."""
-        self._action = None if verb.action is None else self.account.url(verb.action)
+        self._action = action = None if verb.action is None else self.account.url(verb.action)
         outcome = await self._stream(verb.stream)
+        if self._order is not None:
+            return None  # whoever gave it wins over the action
+        self._action = None
         if outcome in {Outcome.LOST, Outcome.REFUSED} and not self.action_follows_loss:
             return self._end(EndedBy.LOST, f"{outcome.value}")
-        if outcome is Outcome.STOPPED or self._action is None:
-            return None
-        return await self._fetch(self._action, "in-progress")
+        return None if action is None else await self._fetch(action, "in-progress")
 
     # -- streams --------------------------------------------------------------------------------------
 
@@ -216,6 +210,7 @@ class TwilioCall:
         except (OSError, trio.TooSlowError) as error:
             return self._not_connected(noun, stream, 31901, f"{error or 'timeout'}")
         self._errands.start_soon(line.pump)
+        cancel = self._interrupt
         try:
             async with connect(
                 url, headers=[self.account.signature(url)], stream=line, ping_every_s=None
@@ -229,6 +224,7 @@ class TwilioCall:
         except WebSocketClosed as closed:
             return self._not_connected(noun, stream, 31901, f"no upgrade: {closed.reason}")
         finally:
+            self._interrupt = cancel
             line.close()
         if outcome is Outcome.LOST:
             self._warn(31903, "the stream's socket is gone without a goodbye")
@@ -245,33 +241,18 @@ class TwilioCall:
     # -- requests -------------------------------------------------------------------------------------
 
     async def _fetch(
-        self, url: str, call_status: str, extra: Mapping[str, str] | None = None, deliveries: int = 1
+        self, url: str, call_status: str, extra: Mapping[str, str] = _NOTHING, deliveries: int = 1
     ) -> Next:
         """The TwiML at a URL, or at the fallback, or the end of the call."""
-        form = {**self._form(call_status), **(extra or {})}
-        token = self._idempotency_token()
         try:
-            for _ in range(deliveries):
-                answer = await self._post(url, form, token)
-                _must_be_twiml(url, answer)
+            return await self.webhooks.fetch(url, call_status, extra, deliveries)
         except WebhookFailed as failed:
             self._warn(failed.code, failed.detail)
             fallback = self.account.fallback_path
             if fallback is None or url == self.account.url(fallback):
                 return self._end(EndedBy.FAILED, str(failed))
             why = {"ErrorCode": str(failed.code), "ErrorUrl": url}
-            return await self._fetch(self.account.url(fallback), call_status, why)
-        return parse_twiml(answer.body)
-
-    async def _post(self, url: str, form: dict[str, str], token: str) -> Answer:
-        answer = None
-        try:
-            answer = await self.account.post(url, form, token)
-        finally:
-            self.exchanges.append(Exchange(url, form, answer))
-        if not 200 <= answer.status < 300:
-            raise WebhookFailed(11200, f"{url} answered {answer.status}")
-        return answer
+        return await self._fetch(self.account.url(fallback), call_status, why)
 
     def _report_stream(self, noun: Stream, stream: TwilioStream, event: str, error: str = "") -> None:
         if noun.status_callback is None:
@@ -291,11 +272,11 @@ class TwilioCall:
     async def _report_end(self, ending: CallEnding) -> None:
         """What follows a call: the action that an ended `<Connect>` may get, and the number's status callback."""
         if ending.by is EndedBy.CALLER and self._action and self.account.action_follows_hang_up:
-            await self._notify(self._action, self._form("completed"))
+            await self._notify(self._action, self.webhooks.form("completed"))
         if self.account.status_path is not None:
             status = {EndedBy.REJECT: "busy", EndedBy.FAILED: "failed"}.get(ending.by, "completed")
             form = {
-                **self._form(status),
+                **self.webhooks.form(status),
                 "CallDuration": str(int(ending.at_s)),
                 "Duration": str(-(-int(ending.at_s) // 60)),  # in minutes begun
                 "CallbackSource": "call-progress-events",
@@ -304,39 +285,14 @@ class TwilioCall:
             }
             await self._notify(self.account.url(self.account.status_path), form)
 
-    async def _notify(self, url: str, form: dict[str, str]) -> None:
-        """A request whose answer nobody follows."""
+    async def _notify(self, url: str, form: Mapping[str, str]) -> None:
         try:
-            await self._post(url, form, self._idempotency_token())
+            await self.webhooks.notify(url, form)
         except WebhookFailed as failed:
             self._warn(failed.code, failed.detail)
-
-    def _form(self, call_status: str) -> dict[str, str]:
-        """Twilio's standard parameters; the empty ones are really sent, and signed."""
-        form = {
-            "AccountSid": self.account.account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallSid": self.sid,
-            "CallStatus": call_status,
-            "Direction": "inbound",
-            "StirVerstat": "TN-Validation-Passed-A",
-        }
-        for number, names in ((self.from_, ("From", "Caller")), (self.to, ("To", "Called"))):
-            for name in names:
-                form |= {name: number, f"{name}City": "", f"{name}Zip": ""}
-                form |= {f"{name}State": "CA", f"{name}Country": "US"}
-        return form
-
-    def _idempotency_token(self) -> str:
-        return str(UUID(bytes=self.account.random.randbytes(16), version=4))
 
     def _end(self, by: EndedBy, detail: str = "") -> CallEnding:
         return CallEnding(by, self.handset.now, detail)
 
     def _warn(self, code: int, detail: str) -> None:
         self.warnings.append(StreamWarning(code, detail, self.handset.now))
-
-
-def _must_be_twiml(url: str, answer: Answer) -> None:
-    if answer.content_type.partition(";")[0].strip().lower() not in _XML_TYPES:
-        raise WebhookFailed(12300, f"{url} answered with {answer.content_type or 'no content type'}")

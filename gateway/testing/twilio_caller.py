@@ -9,14 +9,14 @@ import trio
 
 from gateway.audio.g711 import CODECS
 from gateway.testing.handset import CallOver, Handset
-from gateway.testing.twilio_call import CallEnding, Exchange, TwilioCall
+from gateway.testing.twilio_call import CallEnding, TwilioCall
 from gateway.testing.twilio_media import MediaConnection
+from gateway.testing.twilio_playout import RATE_HZ
 from gateway.testing.twilio_stream import StreamWarning, TwilioStream
 from gateway.testing.twilio_twiml import Say, Verb
+from gateway.testing.twilio_webhooks import Exchange
 
 __all__ = ["Caller"]
-
-RATE_HZ = 8000
 
 # Longer than a tick and a late frame, shorter than any pause between words that one would call silence.
 SPEAKING_S = 0.05
@@ -126,7 +126,7 @@ class Caller:
     @property
     def exchanges(self) -> list[Exchange]:
         """Twilio's requests to the gateway, with the answers."""
-        return self._call.exchanges
+        return self._call.webhooks.exchanges
 
     @property
     def ending(self) -> CallEnding | None:

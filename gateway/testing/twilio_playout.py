@@ -8,7 +8,7 @@ from collections import deque
 
 import msgspec
 
-__all__ = ["SILENCE", "TwilioPlayout", "Underrun"]
+__all__ = ["RATE_HZ", "SILENCE", "TwilioPlayout", "Underrun"]
 
 RATE_HZ = 8000  # one byte a sample: G.711
 

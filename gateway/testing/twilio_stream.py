@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.testing.twilio_playout import RATE_HZ, TwilioPlayout, Underrun
 
-__all__ = ["MediaFormat", "StreamWarning", "TwilioStream"]
+__all__ = ["FRAME_BYTES", "MediaFormat", "StreamWarning", "TwilioStream"]
 
 FRAME_BYTES = 160
 FRAME_MS = 20

@@ -47,7 +47,7 @@ def incoming(number: int = 1) -> IncomingCall:
 class Desk:
     """The table, and the decisions that it asks for."""
 
-    admission: Admission = Admit()
+    admission: Admission = field(default_factory=Admit)
     routed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

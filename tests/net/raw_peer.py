@@ -76,8 +76,7 @@ def tasks_of(packages: Iterable[str] = ("gateway.", "trio_websocket.")) -> list[
 async def accepted(**options: Any) -> AsyncIterator[tuple[WebSocket, trio.abc.Stream, trio.abc.Stream]]:
     """A WebSocket that was accepted, the raw client's stream, and the server's, which is checked to be closed."""
     client, server = trio.testing.memory_stream_pair()
-    await client.send_all(UPGRADE)
-    async with accept(server, head=await server.receive_some(), **options) as websocket:
+    async with accept(server, head=UPGRADE, **options) as websocket:
         assert b" 101 " in await read_head(client)
         yield websocket, client, server
     assert tasks_of() == []

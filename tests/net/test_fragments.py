@@ -3,9 +3,9 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_peer import BINARY, CLOSE, PING, TEXT, frame
 
 from gateway.net.fragments import FragmentCounter
+from tests.net.raw_peer import BINARY, CLOSE, PING, TEXT, frame
 
 FRAMES = st.lists(
     st.builds(

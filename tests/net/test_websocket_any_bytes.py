@@ -6,11 +6,11 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_peer import BINARY, CLOSE, PING, PONG, TEXT, UPGRADE, accepted, frame, is_closed
 from structlog.testing import capture_logs
 from trio.testing import MockClock, memory_stream_pair
 
 from gateway.net.websocket import WebSocket, WebSocketClosed, WebSocketRefused, accept, connect
+from tests.net.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, UPGRADE, accepted, frame, is_closed
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:

@@ -1,7 +1,10 @@
 import pytest
 import trio
 import trio.testing
-from raw_peer import (
+from trio.testing import MockClock
+
+from gateway.net.websocket import WebSocketClosed, accept
+from tests.net.raw_peer import (
     BINARY,
     CLOSE,
     PING,
@@ -16,9 +19,6 @@ from raw_peer import (
     read_head,
     tasks_of,
 )
-from trio.testing import MockClock
-
-from gateway.net.websocket import WebSocketClosed, accept
 
 
 async def test_text_and_bytes_arrive_as_they_were_sent(autojump_clock: MockClock) -> None:
@@ -117,6 +117,21 @@ async def test_a_block_that_is_cancelled_says_goodbye_within_two_seconds(autojum
     assert trio.current_time() - start == pytest.approx(3)
     assert await is_closed(server)
     assert await read_all(client) == frame(CLOSE, closing(1000), masked=False)
+
+
+async def test_a_block_that_is_cancelled_still_hears_the_peers_goodbye(autojump_clock: MockClock) -> None:
+    async def answer_goodbye(client: trio.abc.Stream) -> None:
+        await client.receive_some()
+        await client.send_all(frame(CLOSE, closing(1000)))
+
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(1):
+            async with accepted() as (websocket, client, _):
+                nursery.start_soon(answer_goodbye, client)
+                await websocket.receive()
+
+    assert trio.current_time() - start == pytest.approx(1)
 
 
 async def test_a_released_connection_is_closed_at_once_and_wakes_its_receiver(

@@ -520,6 +520,31 @@ async def test_a_caller_who_hangs_up_sends_stop_and_closes_and_no_action_is_aske
     assert [post.path for post in gateway.posts] == ["/voice"]
 
 
+async def test_a_caller_can_hang_up_while_the_action_is_being_asked(autojump_clock: MockClock) -> None:
+    gateway = GatewayDouble({"/voice": CONNECT, "/after": "never"}, hang_up_at_once)
+    began = trio.current_time()
+
+    async with gateway.called_by_twilio() as twilio, ring(twilio) as caller:
+        await caller.until(lambda: len(gateway.posts) == 2)
+        ending = await caller.hangs_up()
+
+    assert ending.by is EndedBy.CALLER
+    assert trio.current_time() - began < 1
+
+
+async def test_a_hang_up_after_the_stream_asks_no_action_of_a_connect_that_is_over(
+    autojump_clock: MockClock,
+) -> None:
+    pages = {"/voice": CONNECT, "/after": "<Response><Pause length='60'/></Response>"}
+    gateway = GatewayDouble(pages, hang_up_at_once)
+
+    async with gateway.called_by_twilio(action_follows_hang_up=True) as twilio, ring(twilio) as caller:
+        await caller.until(lambda: len(caller.verbs) == 2)
+        await caller.hangs_up()
+
+    assert [post.path for post in gateway.posts] == ["/voice", "/after"]
+
+
 async def test_some_twilio_might_ask_the_action_after_a_hang_up(autojump_clock: MockClock) -> None:
     gateway = GatewayDouble({"/voice": CONNECT, "/after": HANGUP}, Listener())
 

@@ -35,8 +35,18 @@ class InvalidRequest(Exception):
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
-        self.code = code
-        self.param = param
+        self._code = code
+        self._param = param
+
+    def body(self, event_id: str | None) -> dict[str, str | None]:
+        """The `error` of an error event. `event_id`: the client's, of the event that was wrong."""
+        return {
+            "type": "invalid_request_error",
+            "code": self._code,
+            "message": str(self),
+            "param": self._param,
+            "event_id": event_id,
+        }
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

@@ -3,18 +3,10 @@
 import difflib
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.voice.embedded.words import number_at, words_of
-
-try:
-    from rapidfuzz.distance.Indel import normalized_similarity as _ratio
-except ImportError:  # the scripted voice talks on machines for which the models have no wheels
-
-    def _ratio(s1: str, s2: str) -> float:
-        return difflib.SequenceMatcher(None, s1, s2, autojunk=False).ratio()
-
 
 __all__ = ["SURE", "Match", "Phrasebook", "nearest"]
 
@@ -82,7 +74,7 @@ class Phrasebook:
         covered = sum(max(alike[word]) * w for word, w in zip(phrase, weights, strict=True)) / sum(weights)
         if covered < _PLAUSIBLE:
             return 0.0
-        meant = [max(column) for column in zip(*(alike[word] for word in phrase), strict=True)]
+        meant: list[float] = [max(column) for column in zip(*(alike[word] for word in phrase), strict=True)]
         return covered * (0.7 + 0.3 * sum(meant) / len(meant))
 
 
@@ -115,10 +107,19 @@ def _similarity(one: str, other: str) -> float:
     shorter, longer = sorted((len(one), len(other)))
     if shorter < _SHORTEST_ALIKE or 2 * shorter < _ALIKE * (shorter + longer):
         return 0.0
-    alike: float = _ratio(one, other)
+    alike = _ratio()(one, other)
     return alike if alike >= _ALIKE else 0.0
+
+
+@functools.cache
+def _ratio() -> Callable[[str, str], float]:
+    try:
+        from rapidfuzz.distance import Indel
+    except ImportError:  # the scripted voice talks on machines for which the models have no wheels
+        return lambda one, other: difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return Indel.normalized_similarity
 
 
 def nearest(value: str, allowed: Sequence[str]) -> str:
     """Return the allowed value that is written most like this one; the first of equals."""
-    return max(allowed, key=lambda other: _ratio(value, other))
+    return max(allowed, key=lambda other: _ratio()(value, other))

@@ -38,8 +38,13 @@ class Response:
         part = message.content[0]
         delta = f" {text}" if part.transcript else text
         part.transcript = (part.transcript or "") + delta
+        self._outbox.emit("response.output_audio_transcript.delta", **self._part_of(message), delta=delta)
+        self.play(pcm)
+
+    def play(self, pcm: bytes) -> None:
+        """Go on with the message by sound alone."""
+        message = self._message or self._open_message()
         where = self._part_of(message)
-        self._outbox.emit("response.output_audio_transcript.delta", **where, delta=delta)
         for at in range(0, len(pcm), _DELTA_BYTES):
             self._outbox.emit("response.output_audio.delta", **where, delta=pcm[at : at + _DELTA_BYTES])
         if self._conversation is not None:

@@ -1,10 +1,11 @@
 """What an embedded voice says and understands, as a TOML file: states, wishes, slots. Read `scripts/reception.toml`."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
-__all__ = ["GLOBALS", "Action", "Intent", "Script", "Slot", "SlotType", "State"]
+__all__ = ["GLOBALS", "Action", "Intent", "Script", "Slot", "SlotType", "State", "fixed_texts"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,3 +128,17 @@ GLOBALS: dict[str, tuple[str, ...]] = {
         "have a good day",
     ),
 }
+
+
+def fixed_texts(script: Script) -> Iterator[str]:
+    """All that a script may say in the same words every time."""
+    texts = [script.sorry, script.still_there, script.change, script.more_digits]
+    texts += [intent.answer for intent in script.intents.values()]
+    actions = [script.operator, script.goodbye, *(state.action for state in script.states.values())]
+    texts += [
+        text for action in actions if action is not None for text in (action.say, action.done, action.failed)
+    ]
+    for state in script.states.values():
+        texts += [state.prompt, state.again, state.keys, state.confirm]
+        texts += [text for slot in state.slots for text in (slot.prompt, slot.outside)]
+    return (text for text in texts if text and "{" not in text)

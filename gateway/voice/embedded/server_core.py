@@ -78,12 +78,9 @@ class RealtimeServerCore:
         """Take one client event. One that cannot be done is answered with an `error` event."""
         self._now = now
         try:
-            event = client.decode(text)
-            self._obey(event)
+            self._obey(client.decode(text))
         except InvalidRequest as error:
-            cause = client.event_id_of(text)
-            body = {"type": "invalid_request_error", "code": error.code, "message": str(error)}
-            self._outbox.emit("error", error=body | {"param": error.param, "event_id": cause})
+            self._outbox.emit("error", error=error.body(client.event_id_of(text)))
 
     def result(self, job_id: int, value: float | str | bytes, now: float) -> None:
         """Take the result of a job. One that nobody waits for any more is dropped."""

@@ -39,7 +39,7 @@ class Transcriber:
 
         `pcm`: PCM16 mono at 24 000 Hz. May run in any thread, in several at once.
         """
-        samples = np.frombuffer(convert(pcm, 24_000, _RATE_HZ), "<i2").astype(np.float32) / 32768
+        samples = np.divide(np.frombuffer(convert(pcm, 24_000, _RATE_HZ), "<i2"), 32768, dtype=np.float32)
         samples = np.pad(samples, (0, max(0, int(_SHORTEST_S * _RATE_HZ) - len(samples))))
         most_tokens = max(_FEWEST_TOKENS, int(_TOKENS_PER_S * len(samples) / _RATE_HZ))
         tokens = self._decode(self._encode(samples), most_tokens)

@@ -39,7 +39,9 @@ class SpeechDetector:
         `hops`: `HOP_BYTES` of PCM16 at 8 000 Hz each, one for each stream. A batch gives the same numbers
         as the streams one by one. One thread at a time.
         """
-        samples = np.frombuffer(b"".join(hops), "<i2").astype(np.float32).reshape(-1, HOP_SAMPLES) / 32768
+        samples = np.divide(
+            np.frombuffer(b"".join(hops), "<i2").reshape(-1, HOP_SAMPLES), 32768, dtype=np.float32
+        )
         heard = np.concatenate([np.stack([stream.context for stream in streams]), samples], axis=1)
         states = np.stack([stream.state for stream in streams], axis=1)
         likely, states = self._model.run(None, {"input": heard, "state": states, "sr": self._rate_hz})

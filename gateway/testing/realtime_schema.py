@@ -1,0 +1,162 @@
+"""Is an event what the OpenAI Realtime protocol (GA) says? The types of the `openai` package are the judge.
+
+They are generated from OpenAI's own specification. The package itself never refuses an event: an unknown type
+silently becomes another one, and fields that do not exist are kept. So the class is chosen here by the event's
+type, and whatever it does not know is a mistake. `pip install openai` to use this; nothing else here needs it.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+__all__ = ["SchemaError", "ServerOrder", "check_client_event", "check_server_event"]
+
+# The server has them on the wire and in the examples of the reference, the generated types have not.
+_ON_THE_WIRE = {"session.id", "session.object", "session.expires_at"}
+
+
+class SchemaError(AssertionError):
+    """An event is not of the protocol; the text says where."""
+
+
+def check_client_event(event: str) -> None:
+    """Raise `SchemaError` unless this is what a client may send."""
+    _check(json.loads(event), _classes("RealtimeClientEvent"))
+
+
+def check_server_event(event: str) -> None:
+    """Raise `SchemaError` unless this is what a server may send over a WebSocket."""
+    decoded = json.loads(event)
+    if str(decoded.get("type", "")).startswith("output_audio_buffer."):
+        raise SchemaError(f"{decoded['type']} exists over WebRTC and SIP only")
+    _check(decoded, _classes("RealtimeServerEvent"))
+
+
+def _check(event: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
+    from pydantic import ValidationError
+
+    kind = classes.get(event.get("type", ""))
+    if kind is None:
+        raise SchemaError(f"there is no event of type {event.get('type')!r}")
+    try:
+        model = kind.model_validate(event)
+    except ValidationError as error:
+        raise SchemaError(f"{event['type']}: {error}") from None
+    unknown = sorted(set(_unknown(model, "")) - _ON_THE_WIRE)
+    if unknown:
+        raise SchemaError(f"{event['type']}: there is no {', '.join(unknown)}")
+
+
+def _unknown(value: Any, where: str) -> Iterator[str]:
+    """Paths of fields that the types do not know."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _unknown(each, where)
+    elif hasattr(value, "model_extra"):
+        for name in value.model_extra or {}:
+            yield f"{where}{name}"
+        for name in value.model_fields_set:
+            yield from _unknown(getattr(value, name, None), f"{where}{name}.")
+
+
+@functools.cache
+def _classes(union: str) -> dict[str, Any]:
+    import openai.types.realtime as types
+
+    members = get_args(get_args(getattr(types, union))[0])
+    return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
+
+
+# What must have come before, for the same response, item or part; None: nothing of the kind may be open.
+_AFTER = {
+    "response.output_item.added": "response.created",
+    "response.content_part.added": "response.output_item.added",
+    "response.output_audio_transcript.delta": "response.content_part.added",
+    "response.output_audio.delta": "response.content_part.added",
+    "response.output_audio.done": "response.content_part.added",
+    "response.output_audio_transcript.done": "response.content_part.added",
+    "response.content_part.done": "response.output_audio.done",
+    "response.function_call_arguments.delta": "response.output_item.added",
+    "response.function_call_arguments.done": "response.function_call_arguments.delta",
+    "response.output_item.done": "response.output_item.added",
+    "conversation.item.done": "conversation.item.added",
+    "input_audio_buffer.speech_stopped": "input_audio_buffer.speech_started",
+}
+_ENDS = {
+    "response.output_audio.delta": "response.output_audio.done",
+    "response.output_audio_transcript.delta": "response.output_audio_transcript.done",
+    "response.function_call_arguments.delta": "response.function_call_arguments.done",
+    "response.content_part.added": "response.content_part.done",
+    "response.output_item.added": "response.output_item.done",
+}
+
+
+class ServerOrder:
+    """What the types cannot say: the order of a server's events. Feed it all of one session to `check`."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._seen: dict[str, set[str]] = {}  # for each response or item: the types of its events
+        self._responding: str | None = None
+        self._items: list[str] = []  # of the running response
+
+    def check(self, event: str) -> None:
+        """Raise `SchemaError` when this event may not come now."""
+        decoded = json.loads(event)
+        kind = decoded["type"]
+        if bool(self._ids) == (kind == "session.created"):
+            raise SchemaError(f"{kind}: session.created comes first, and once")
+        if decoded["event_id"] in self._ids:
+            raise SchemaError(f"{kind}: the event_id {decoded['event_id']!r} was used before")
+        self._ids.add(decoded["event_id"])
+        if kind == "response.created":
+            self._created(decoded["response"])
+        elif kind == "response.done":
+            self._done(decoded["response"])
+        else:
+            self._belongs(kind, decoded)
+
+    def _created(self, response: Mapping[str, Any]) -> None:
+        if self._responding is not None:
+            raise SchemaError(f"response.created: {self._responding} is not done")
+        self._responding = response["id"]
+        self._seen[response["id"]] = {"response.created"}
+        self._items = []
+
+    def _done(self, response: Mapping[str, Any]) -> None:
+        if response["id"] != self._responding:
+            raise SchemaError(f"response.done: {response['id']} is not the response that was made")
+        for item in self._items:
+            open_parts = [
+                start
+                for start, end in _ENDS.items()
+                if start in self._seen[item] and end not in self._seen[item]
+            ]
+            if open_parts:
+                raise SchemaError(f"response.done: {item} lacks what ends {', '.join(open_parts)}")
+        if [item["id"] for item in response["output"]] != self._items:
+            raise SchemaError("response.done: the output is not what was added")
+        self._responding = None
+
+    def _belongs(self, kind: str, event: Mapping[str, Any]) -> None:
+        if "response_id" in event and event["response_id"] != self._responding:
+            raise SchemaError(f"{kind}: {event['response_id']} is not being made")
+        item = event.get("item_id") or event.get("item", {}).get("id")
+        if item is None:
+            return
+        seen = self._seen.setdefault(item, set())
+        before = _AFTER.get(kind)
+        if before is not None and before not in (
+            self._seen[event["response_id"]] if before == "response.created" else seen
+        ):
+            raise SchemaError(f"{kind}: {item} had no {before}")
+        if _ENDS.get(kind) in seen or (
+            kind in seen and not kind.endswith((".delta", ".retrieved", ".truncated"))
+        ):
+            raise SchemaError(f"{kind}: {item} is past that")
+        if kind == "response.output_item.added":
+            if event["output_index"] != len(self._items):
+                raise SchemaError(f"{kind}: output_index {event['output_index']} is not the next one")
+            self._items.append(item)
+        seen.add(kind)
