@@ -13,11 +13,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.telemetry.metrics import CONTENT_TYPE
+
 MAX_BODY_BYTES = 65_536
 BODY_DEADLINE_S = 10.0
-
-# Prometheus' text format.
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(ready: Callable[[], bool], metrics: Callable[[], bytes]) -> Starlette:
@@ -32,7 +31,7 @@ def make_app(ready: Callable[[], bool], metrics: Callable[[], bytes]) -> Starlet
         return PlainTextResponse("ready\n") if ready() else PlainTextResponse("draining\n", 404)
 
     async def expose(_request: Request) -> Response:
-        return Response(metrics(), media_type=_METRICS_TYPE)
+        return Response(metrics(), media_type=CONTENT_TYPE)
 
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", expose)],

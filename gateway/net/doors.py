@@ -84,10 +84,10 @@ class Door:
         try:
             return await self._lead(stream, exchange)
         except Refused as refused:
-            with contextlib.suppress(trio.BrokenResourceError):
+            with contextlib.suppress(trio.BrokenResourceError):  # nobody is left to be answered
                 await exchange.answer(refused.answer)
         except trio.BrokenResourceError:
-            return None  # nobody is left to be answered
+            return None  # likewise
         finally:
             self._open -= 1
         return None

@@ -21,14 +21,14 @@ class FragmentCounter:
         """Take the peer's next bytes. False, and for ever, once a message has more than `limit` frames."""
         at = 0
         while at < len(data) and self._frames <= self._limit:
-            wanted = self._payload_bytes or _header_bytes(self._header) - len(self._header)
-            piece = data[at : at + wanted]
-            at += len(piece)
             if self._payload_bytes:
-                self._payload_bytes -= len(piece)
+                step = min(self._payload_bytes, len(data) - at)
+                self._payload_bytes -= step
             else:
-                self._header += piece
+                step = min(_header_bytes(self._header) - len(self._header), len(data) - at)
+                self._header += data[at : at + step]
                 self._begin_frame()
+            at += step
         return self._frames <= self._limit
 
     def _begin_frame(self) -> None:

@@ -1,12 +1,12 @@
 """A byte stream as a WebSocket library gets to see it, while the stream itself stays ours."""
 
-import ssl
-
 import trio
 
 from gateway.net.fragments import FragmentCounter
+from gateway.net.quick_tcp import QuickTcp
 from gateway.net.streams import close_now, socket_of
 
+SEND_S = 2
 MAX_FRAGMENTS = 16
 # A refusal is a head and perhaps a page that explains it; more of it is not worth having.
 ANSWER_BYTES = 20 * 1024
@@ -21,7 +21,7 @@ class RawStream(trio.abc.Stream):
 
     def __init__(self, stream: trio.abc.Stream, unread: bytes = b"", *, keeps_answer: bool = False) -> None:
         self.ended = ""
-        self._stream = stream
+        self._stream = QuickTcp(stream) if isinstance(stream, trio.SocketStream) else stream
         self._unread = unread
         self._answer = bytearray() if keeps_answer else None
         self._fragments: FragmentCounter | None = None
@@ -93,7 +93,20 @@ class RawStream(trio.abc.Stream):
         return bytes(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        """Send it all within 2 s, or end the stream: a part of a frame may have left."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        sent_bytes = self._stream.send_now(data) if isinstance(self._stream, QuickTcp) else 0
+        if sent_bytes == len(data):  # nearly always: half the cost of a message was its deadline
+            return await trio.lowlevel.cancel_shielded_checkpoint()
+        try:
+            with trio.fail_after(SEND_S):
+                await self._stream.send_all(memoryview(data)[sent_bytes:])
+        except trio.TooSlowError:
+            self.end("the peer does not read")
+            raise trio.BrokenResourceError(self.ended) from None
+        except trio.Cancelled:
+            self.end("a send was cut short")
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -102,20 +115,3 @@ class RawStream(trio.abc.Stream):
         """What the library calls when it is done with the peer."""
         self._be_over()
         await self._stream.aclose()
-
-
-async def dial(host: str, port: int | None, ssl_context: ssl.SSLContext | None) -> trio.abc.Stream:
-    """A TCP stream to a server, with TLS if there is a context.
-
-    Raises `OSError`, and `trio.BrokenResourceError` where TLS could not be agreed on.
-    """
-    tcp = await trio.open_tcp_stream(host, port or (443 if ssl_context else 80))
-    if ssl_context is None:
-        return tcp
-    tls = trio.SSLStream(tcp, ssl_context, server_hostname=host, https_compatible=True)
-    try:
-        await tls.do_handshake()
-    except BaseException:
-        close_now(tls)
-        raise
-    return tls

@@ -1,9 +1,12 @@
-"""What can be asked of a trio stream at once, without waiting: its socket, its peer, its end."""
+"""Byte streams: how to get one, whose it is, and how to be rid of it at once."""
 
 import contextlib
+import ssl
 from typing import Any, Protocol, runtime_checkable
 
 import trio
+
+from gateway.net.quick_tcp import QuickTcp
 
 
 @runtime_checkable
@@ -11,11 +14,28 @@ class _ClosesAtOnce(Protocol):
     def close(self) -> None: ...
 
 
+async def dial(host: str, port: int | None, ssl_context: ssl.SSLContext | None) -> trio.abc.Stream:
+    """A TCP stream to a server, with TLS if there is a context.
+
+    Raises `OSError`, and `trio.BrokenResourceError` where TLS could not be agreed on.
+    """
+    tcp = await trio.open_tcp_stream(host, port or (443 if ssl_context else 80))
+    if ssl_context is None:
+        return tcp
+    tls = trio.SSLStream(QuickTcp(tcp), ssl_context, server_hostname=host, https_compatible=True)
+    try:
+        await tls.do_handshake()
+    except BaseException:
+        close_now(tls)
+        raise
+    return tls
+
+
 def socket_of(stream: trio.abc.AsyncResource) -> trio.socket.SocketType | None:
     """The TCP socket under a plain or TLS stream; None where there is none."""
     if isinstance(stream, trio.SSLStream):
         return socket_of(stream.transport_stream)
-    return stream.socket if isinstance(stream, trio.SocketStream) else None
+    return stream.socket if isinstance(stream, trio.SocketStream | QuickTcp) else None
 
 
 def peer_of(stream: trio.abc.AsyncResource) -> str:
@@ -39,7 +59,7 @@ def close_now(stream: trio.abc.AsyncResource) -> None:
     match stream:
         case trio.SSLStream():
             close_now(stream.transport_stream)
-        case trio.SocketStream():
+        case trio.SocketStream() | QuickTcp():
             with contextlib.suppress(OSError):  # close(2) reports old write errors; the socket is gone anyway
                 stream.socket.close()
         case trio.StapledStream():

@@ -5,6 +5,7 @@ that is cut short leaves half a frame on the wire, a close waits for the peer fo
 fails never returns, and what its reader raises would end more than its own connection.
 """
 
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,12 +17,12 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
-from gateway.net.raw_stream import RawStream, dial
+from gateway.net.raw_stream import RawStream
 from gateway.net.refusal import WebSocketRefused as WebSocketRefused
 from gateway.net.refusal import read_refusal
+from gateway.net.streams import dial
 
 OPEN_S = 5
-SEND_S = 2
 CLOSE_S = 2
 PING_EVERY_S = 10
 PONG_S = 5
@@ -65,17 +66,12 @@ class WebSocket:
     async def send(self, message: str | bytes) -> None:
         """Send one message. Raises `WebSocketClosed` when the peer is gone or does not read for 2 s.
 
-        A send that took too long or was cancelled ends the connection: part of a frame may have left.
+        A send that is cancelled while the peer does not read ends the connection: part of a frame may have left.
         """
-        with trio.move_on_after(SEND_S):
-            try:
-                return await self._connection.send_message(message)
-            except trio_websocket.ConnectionClosed as error:
-                raise self._closed(error) from None
-            except trio.Cancelled:
-                self._raw.end("a send was cut short")
-                raise
-        raise WebSocketClosed(ABNORMAL, self._raw.ended)
+        try:
+            await self._connection.send_message(message)
+        except trio_websocket.ConnectionClosed as error:
+            raise self._closed(error) from None
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye, wait for the answer for at most 2 s, and give the socket back. Repeatable."""
@@ -140,19 +136,18 @@ async def connect(
 
     `stream`: an open way to the server, with TLS where the URL says so; otherwise the server is dialled.
     Raises `WebSocketRefused` when the server answers with another status; `WebSocketClosed` when it cannot
-    be reached, cannot be trusted (1015) or keeps us waiting for more than 5 s; `ValueError` for a URL or a
-    header that cannot be sent.
+    be reached, cannot be trusted (1015), or takes 5 s to let us in; `ValueError` for a URL or a header that
+    cannot be sent.
     """
     target = urlsplit(url)
     if target.scheme not in ("ws", "wss") or not target.hostname:
         raise ValueError("a WebSocket URL starts with ws:// or wss:// and names a host")
     extra_headers = [_sendable(name, value) for name, value in headers]
     if stream is None:
-        if target.scheme == "wss" and ssl_context is None:
-            ssl_context = ssl.create_default_context()
+        tls = (ssl_context or _system_trust()) if target.scheme == "wss" else None
         try:
             with trio.fail_after(OPEN_S):
-                stream = await dial(target.hostname, target.port, ssl_context)
+                stream = await dial(target.hostname, target.port, tls)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise WebSocketClosed(*translate(error)) from error
     raw = RawStream(stream, keeps_answer=True)
@@ -179,8 +174,10 @@ def translate(error: Exception) -> tuple[int, str]:
         return translate(error.exceptions[0])
     if isinstance(error, trio.BrokenResourceError) and isinstance(error.__cause__, Exception):
         return translate(error.__cause__)
-    if isinstance(error, trio_websocket.ConnectionClosed) and error.reason is not None:
-        return int(error.reason.code), error.reason.reason or ""
+    if isinstance(error, trio_websocket.ConnectionClosed):
+        if error.reason is not None and error.reason.code != ABNORMAL:
+            return int(error.reason.code), error.reason.reason or ""
+        return ABNORMAL, "the connection broke"
     for kinds, code, reason in _MEANINGS:
         if isinstance(error, kinds):
             return code, reason or str(error)
@@ -193,7 +190,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((ProtocolError, h11.ProtocolError, UnicodeError), PROTOCOL_ERROR, "the peer broke the protocol"),
     ((trio.TooSlowError,), ABNORMAL, "no answer in time"),
     ((trio.BrokenResourceError, trio.ClosedResourceError), ABNORMAL, "the connection broke"),
-    ((trio_websocket.ConnectionClosed, trio_websocket.HandshakeError), ABNORMAL, "the connection broke"),
+    ((trio_websocket.HandshakeError,), ABNORMAL, "no handshake"),
     ((OSError,), ABNORMAL, ""),
 )
 
@@ -250,6 +247,12 @@ async def _keep_alive(connection: trio_websocket.WebSocketConnection, raw: RawSt
             await connection.ping()
         if patience.cancelled_caught:
             raw.end("a ping was not answered")
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    """Made once: to load the system's certificates takes tens of milliseconds."""
+    return ssl.create_default_context()
 
 
 def _sendable(name: str, value: str) -> tuple[bytes, bytes]:

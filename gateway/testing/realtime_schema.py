@@ -68,7 +68,7 @@ def _classes(union: str) -> dict[str, Any]:
     return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
 
 
-# What must have come before, for the same response, item or part; None: nothing of the kind may be open.
+# What must have come before, for the same response or item.
 _AFTER = {
     "response.output_item.added": "response.created",
     "response.content_part.added": "response.output_item.added",

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.carriers.twilio.leg_core import TRAITS, TwilioLegCore
@@ -569,6 +569,7 @@ _inputs = (
 )
 
 
+@settings(deadline=None)  # a minute of silence is half a megabyte
 @given(st.lists(st.tuples(_inputs, st.floats(0, 0.3)), max_size=60))
 def test_whatever_comes_in_whatever_order_the_leg_keeps_its_promises(
     steps: list[tuple[str | bytes, float]],

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import trio
+import trio.testing
 import trustme
+from structlog.testing import capture_logs
 
 from gateway.net.doors import Door, Head, open_door, with_tls
+from gateway.net.quick_tcp import QuickTcp
 from gateway.net.websocket import WebSocket, WebSocketClosed, WebSocketRefused, connect
 from tests.net.doorway import Echo, doorway, post
 from tests.net.raw_peer import UPGRADE, read_all, read_head
@@ -33,7 +36,7 @@ class Served(NamedTuple):
 async def served(door: Door, tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
     """The door on a free port. Leaving waits for its connections to end, and looks for what they left."""
     open_before = open_files()
-    with trio.fail_after(15):
+    with capture_logs() as logs, trio.fail_after(15):
         async with trio.open_nursery() as connections, trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             ways_in: list[Any] = with_tls(listeners, tls) if tls else listeners
@@ -47,6 +50,7 @@ async def served(door: Door, tls: ssl.SSLContext | None = None) -> AsyncIterator
             yield Served(listeners[0].socket.getsockname()[1], doors)
             doors.cancel()
     assert open_files() == open_before
+    assert logs == []
 
 
 def open_files() -> list[str]:
@@ -58,7 +62,7 @@ class Certificates(NamedTuple):
     client: ssl.SSLContext
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def certificates() -> Certificates:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -231,7 +235,7 @@ async def test_what_a_peer_does_not_read_is_known_after_a_second_of_audio_and_tw
             await trio.testing.wait_all_tasks_blocked(0.01)
         await stream.aclose()
 
-    assert flood.reason == "a send was cut short"
+    assert flood.reason == "the peer does not read"
     assert flood.sent_bytes < 50 * 500  # fifty messages of 20 ms each
 
 
@@ -267,3 +271,34 @@ async def test_connections_outlive_the_door_that_let_them_in():
                 await door.dial()
             await websocket.send("still inside")
             assert await websocket.receive() == "still inside"
+
+
+async def test_quick_tcp_keeps_every_promise_of_a_stream():
+    async def pair() -> tuple[QuickTcp, QuickTcp]:
+        left, right = trio.socket.socketpair()
+        return QuickTcp(trio.SocketStream(left)), QuickTcp(trio.SocketStream(right))
+
+    async def clogged_pair() -> tuple[QuickTcp, QuickTcp]:
+        left, right = await pair()
+        while left.send_now(bytes(65536)) or right.send_now(bytes(65536)):
+            pass
+        return left, right
+
+    await trio.testing.check_two_way_stream(pair, clogged_pair)
+
+
+async def test_a_send_that_the_kernel_takes_in_part_arrives_whole():
+    left, right = trio.socket.socketpair()
+    sender, receiver = QuickTcp(trio.SocketStream(left)), trio.SocketStream(right)
+    sent = bytes(range(256)) * 20_000
+
+    async def send() -> None:
+        async with sender:
+            await sender.send_all(sent)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        received = await read_all(receiver)
+    await receiver.aclose()
+
+    assert received == sent

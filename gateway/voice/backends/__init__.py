@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.contracts import VoiceBackend
+from gateway.contracts import RunBlocking, VoiceBackend
 from gateway.voice.backends.echo import EchoBackend, EchoSettings
 from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
 from gateway.voice.backends.scripted import ScriptedBackend, ScriptedSettings
-from gateway.voice.embedded.server import RunBlocking
 
 __all__ = ["BACKENDS", "BackendKind"]
 

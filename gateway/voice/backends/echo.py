@@ -28,7 +28,7 @@ class EchoCore:
 
     def __init__(self, rng: random.Random) -> None:
         self._outbox = Outbox(rng)
-        self._settings = SessionSettings(type="realtime", model="gateway-echo", output_modalities=("audio",))
+        self._settings = SessionSettings(model="gateway-echo")
         self._session_id = self._outbox.new_id("sess")
         self._conversation = Conversation(self._outbox)
         self._response: Response | None = None
@@ -80,11 +80,10 @@ class EchoCore:
                 assert_never(event)
 
     def _start(self, metadata: Mapping[str, str]) -> Response:
-        return Response(self._outbox, self._conversation, self._settings.audio.output.voice, metadata)
+        return Response(self._outbox, self._conversation, self._settings.voice, metadata)
 
     def _session(self) -> dict[str, Any]:
-        shown: dict[str, Any] = msgspec.to_builtins(self._settings)
-        return {"id": self._session_id, "object": "realtime.session", **shown}
+        return {"id": self._session_id, "object": "realtime.session", **self._settings.shown()}
 
 
 class _EchoConnection:

@@ -10,12 +10,12 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from gateway.contracts import Agent, SessionLost, SessionRefused, VoiceConnection
+from gateway.contracts import Agent, RunBlocking, SessionLost, SessionRefused, VoiceConnection
 from gateway.voice.embedded import models
 from gateway.voice.embedded.dialogue import Dialogue
 from gateway.voice.embedded.script import Script, fixed_texts
 from gateway.voice.embedded.script_file import read_scripts, shipped_scripts
-from gateway.voice.embedded.server import DetectSpeech, RealtimeServer, RunBlocking, Speech
+from gateway.voice.embedded.server import DetectSpeech, RealtimeServer, Speech
 from gateway.voice.embedded.spoken import sentences
 from gateway.voice.embedded.tts import VOICE
 
@@ -103,7 +103,7 @@ class EmbeddedBackend:
         self._log.info("models.loaded", took_ms=round(1000 * (trio.current_time() - started_at)))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._rehearse, loaded)
-            await self._server.detect_turns(loaded.detect)
+            await self._server.detect_speech(loaded.detect)
 
     async def synthesize(self, text: str, voice: str | None) -> bytes:
         """Speak a text: PCM16 at 24 000 Hz. Raises as `connect` does."""

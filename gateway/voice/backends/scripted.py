@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 
 from gateway.audio.level import level_dbfs
-from gateway.contracts import Agent, VoiceConnection
+from gateway.contracts import Agent, RunBlocking, VoiceConnection
 from gateway.voice.backends.embedded import find_script
 from gateway.voice.embedded.dialogue import Dialogue
 from gateway.voice.embedded.script import Script
 from gateway.voice.embedded.script_file import shipped_scripts
-from gateway.voice.embedded.server import RealtimeServer, RunBlocking
+from gateway.voice.embedded.server import RealtimeServer
 from gateway.voice.embedded.vad import SpeechStream
 
 __all__ = ["ScriptedBackend", "ScriptedSettings", "detect_loudness", "tone"]
@@ -59,7 +59,7 @@ class ScriptedBackend:
 
     async def run(self) -> None:
         """Detect the turns of all callers until cancelled."""
-        await self._server.detect_turns(detect_loudness)
+        await self._server.detect_speech(detect_loudness)
 
 
 class _Tones:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.voice.embedded.items import Item
+from gateway.voice.embedded.items import Item, Tool
 
 __all__ = [
     "AppendAudio",
@@ -99,8 +99,8 @@ class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     conversation: Literal["auto", "none"] = "auto"
     metadata: dict[str, str] | None = None
     output_modalities: tuple[Literal["audio"], ...] = ("audio",)
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: Any = "auto"
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: Any = None
     audio: Any = None
     input: Any = None
     instructions: str | None = None

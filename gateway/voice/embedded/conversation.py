@@ -124,7 +124,7 @@ class Conversation:
             if isinstance(item, FunctionCallOutput):
                 inputs.append(Told(self._function(item.call_id), item.output))
             elif isinstance(item, Message) and item.text.startswith(_DIGIT_LEAD):
-                inputs.append(Digit(item.text.removeprefix(_DIGIT_LEAD).strip()))
+                inputs.extend(Digit(digit) for digit in item.text.removeprefix(_DIGIT_LEAD).strip())
             elif isinstance(item, Message):
                 last = inputs[-1] if inputs else None
                 if isinstance(last, Heard):

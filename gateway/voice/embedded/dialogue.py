@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from gateway.voice.embedded.brain import Act, Turn
 from gateway.voice.embedded.form import Form, Understood
 from gateway.voice.embedded.matching import SURE, Phrasebook
@@ -21,7 +23,6 @@ _KEYPAD = {
     "yesno": "Press 1 for yes, or 2 for no.",
 }
 _GLOBAL_KEYS = {"0": "operator", "*": "repeat"}
-_FAILURES = ("error", "fail", "refused", "not available", "unavailable")
 
 
 class _Result(NamedTuple):
@@ -71,13 +72,13 @@ class Dialogue:
     def digit(self, digit: str) -> Turn:
         """Answer one key. While a number is being keyed in, nothing is said."""
         self._silences = 0
-        if digit in _GLOBAL_KEYS and not (self._form is not None and self._form.keying and digit == "0"):
+        if digit == "*" or (digit == "0" and not (self._form is not None and self._form.takes_zero)):
             return self._grant(_GLOBAL_KEYS[digit])
         if self._form is not None:
             understood = self._form.press(digit)
-            if understood is not None and self._form.keying and not understood.remark:
-                return Turn("", understood.matched)
-            return self._go_on(understood) if understood is not None else self._miss()
+            if understood is None:
+                return self._miss()
+            return Turn("", understood.matched) if understood.more else self._go_on(understood)
         wish = self._here.dtmf.get(digit)
         return self._grant(wish) if wish is not None else self._miss()
 
@@ -92,12 +93,14 @@ class Dialogue:
         return Turn(_join(self._script.still_there, self._question))
 
     def told(self, name: str, output: str) -> Turn:
-        """Say what the script has for the result of a function. One that speaks of an error has failed."""
+        """Say what the script has for the result of a function.
+
+        It has failed if the result is a JSON object with an `error`, or another text that speaks of one.
+        """
         result = self._results.pop(name, None)
         if result is None:
             return Turn("")
-        failed = any(word in output.lower() for word in _FAILURES)
-        text = result.failed if failed else result.done
+        text = result.failed if _failed(output) else result.done
         return self._say(None, text, self._question) if text else Turn("")
 
     @property
@@ -124,12 +127,9 @@ class Dialogue:
     def _move(self, state: str) -> None:
         self._state = state
         self._visited.add(state)
-        script = self._script
-        self._form = (
-            Form(self._here, change=script.change, more_digits=script.more_digits)
-            if self._here.slots
-            else None
-        )
+        here, script = self._here, self._script
+        form = Form(here, change=script.change, more_digits=script.more_digits)
+        self._form = form if here.slots else None
 
     def _enter(
         self, state: str, matched: str | None, *first: str, text: str = "", words: Sequence[str] = ()
@@ -140,10 +140,9 @@ class Dialogue:
         prompt = here.again if again and here.again else here.prompt
         if self._form is not None:
             noticed = self._form.notice(text, words)
+            remark = noticed.remark if noticed is not None else ""
             if not self._form.complete:
-                return self._say(
-                    matched, *first, prompt, noticed.remark if noticed else "", self._form.question
-                )
+                return self._say(matched, *first, prompt, remark, self._form.question)
         elif here.action is None:
             if here.goto is not None and not here.expect:
                 return self._enter(here.goto, matched, *first, prompt)
@@ -178,10 +177,9 @@ class Dialogue:
         if action.done or action.failed:
             result = _Result(action.done.format_map(spoken), action.failed.format_map(spoken))
             self._results[action.call] = result
+        whole = {f"{{{name}}}": value for name, value in values.items()}
         arguments = {
-            key: values[text[1:-1]]
-            if text[1:-1] in values and text == f"{{{text[1:-1]}}}"
-            else text.format_map(values)
+            key: whole[text] if text in whole else text.format_map(values)
             for key, text in action.arguments.items()
         }
         return Act(action.call, arguments)
@@ -199,6 +197,14 @@ class Dialogue:
     def _say(self, matched: str | None, *parts: str) -> Turn:
         self._said = _join(*parts)
         return Turn(self._said, matched)
+
+
+def _failed(output: str) -> bool:
+    try:
+        result = msgspec.json.decode(output)
+    except msgspec.DecodeError:
+        return "error" in output.lower() or "failed" in output.lower()
+    return isinstance(result, dict) and bool(result.get("error"))
 
 
 def _join(*parts: str) -> str:

@@ -9,15 +9,19 @@ from gateway.voice.embedded.slots import KEYED, Filled, find, fits, keyed, yes_o
 __all__ = ["Form", "Understood"]
 
 # What leaves its words to the other slots goes first: "at seven" is no number of people.
-_EVIDENT = ("time", "day", "number")
+_EVIDENT = {"time": 0, "day": 1, "number": 2}
 _MOST_KEYS = 20
 
 
 class Understood(NamedTuple):
-    """What an answer meant: a slot, "yes" or "no". `remark`: what must be said about it before the next question."""
+    """What an answer meant: a slot, "yes" or "no".
+
+    `remark`: what must be said about it before the next question. `more`: the caller is still keying it in.
+    """
 
     matched: str
     remark: str = ""
+    more: bool = False
 
 
 class Form:
@@ -64,9 +68,7 @@ class Form:
         """Take what a sentence says without having been asked: "a table for two tomorrow at eight"."""
         rest: Sequence[str] = words
         understood = None
-        for slot in sorted(
-            self._slots, key=lambda slot: _EVIDENT.index(slot.type) if slot.type in _EVIDENT else 9
-        ):
+        for slot in sorted(self._slots, key=lambda slot: _EVIDENT.get(slot.type, len(_EVIDENT))):
             found = find(slot, text, rest, asked=False)
             if found is not None:
                 rest = found.rest
@@ -93,17 +95,16 @@ class Form:
             return self._confirmed(answer, None, changed=False)
         if asked.type not in KEYED or len(self._keys) >= _MOST_KEYS:
             return None
-        if digit.isdigit():
-            self._keys += digit
-            whole = asked.type in {"yesno", "choice"} or (
-                asked.type == "digits" and len(self._keys) == asked.at_most
-            )
-            return self.pause() if whole else Understood(asked.name)
-        return self.pause() if digit == "#" else None
+        if not digit.isdigit():
+            return self.pause() if digit == "#" else None
+        self._keys += digit
+        full = asked.type == "digits" and len(self._keys) == asked.at_most
+        whole = full or asked.type in {"yesno", "choice"}
+        return self.pause() if whole else Understood(asked.name, more=True)
 
     @property
-    def keying(self) -> bool:
-        """The caller is in the middle of keying something in, or may start with any key."""
+    def takes_zero(self) -> bool:
+        """A 0 would be a digit of what the caller keys in."""
         return bool(self._keys) or self.answered_by == "digits"
 
     def pause(self) -> Understood | None:
@@ -117,13 +118,12 @@ class Form:
         if slot.type == "digits" and self._keys:  # the rest of a number that was said in parts
             found = keyed(slot, self._keys + str(found.value)) or found
         if not fits(slot, found.value):
-            short = (
-                slot.type == "digits"
-                and isinstance(slot.at_least, int)
-                and len(str(found.value)) < slot.at_least
-            )
-            self._keys = str(found.value) if short else ""
-            return Understood(slot.name, "" if short else slot.outside) if short or slot.outside else None
+            least = slot.at_least if slot.type == "digits" and isinstance(slot.at_least, int) else 0
+            if len(str(found.value)) < least:
+                self._keys = str(found.value)
+                return Understood(slot.name)
+            self._keys = ""
+            return Understood(slot.name, slot.outside) if slot.outside else None
         self._keys = ""
         self._filled[slot.name] = found
         self.complete = self.asked is None and not self._confirm

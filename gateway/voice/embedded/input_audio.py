@@ -9,7 +9,8 @@ from gateway.voice.embedded.vad import HOP_BYTES, HOP_MS
 __all__ = ["InputAudio", "SpeechStarted", "SpeechStopped"]
 
 _BYTES_PER_MS = 48  # PCM16 at 24 000 Hz
-_HOPS_TO_START = 2  # one hop can be a click on the line
+_HOPS_TO_START = 2  # one hop can be a click on the line,
+_NO_DOUBT = 0.35  # unless it is so far above the threshold: clicks, keys and knocks do not get there
 _STILL_SPEECH = 0.15  # below the threshold: speech that has begun may sink so far before it is a pause
 _MOST_MS = 30_000  # the recognizer loses its way in longer turns; a longer one is cut into several
 _IDLE_MS = 1000  # kept beyond the prefix while nobody speaks: detection runs a little behind
@@ -68,11 +69,9 @@ class InputAudio:
                 behind_ms = self.appended_ms - self._heard_ms
                 keep_ms = min(_MOST_MS, self._turn_detection.prefix_padding_ms + behind_ms + _IDLE_MS)
         self._drop(self.appended_ms - keep_ms)
-        hops = [
-            bytes(self._narrow[at : at + HOP_BYTES])
-            for at in range(0, len(self._narrow) - HOP_BYTES + 1, HOP_BYTES)
-        ]
-        del self._narrow[: len(hops) * HOP_BYTES]
+        whole = len(self._narrow) // HOP_BYTES * HOP_BYTES
+        hops = [bytes(self._narrow[at : at + HOP_BYTES]) for at in range(0, whole, HOP_BYTES)]
+        del self._narrow[:whole]
         return hops
 
     def judge(self, likely: float) -> SpeechStarted | SpeechStopped | None:
@@ -82,8 +81,8 @@ class InputAudio:
             return None  # judged after detection was turned off
         self._heard_ms += HOP_MS
         if self._start_ms is None:
-            self._hops = self._hops + 1 if likely > settings.threshold else 0
-            if self._hops < _HOPS_TO_START:
+            self._count(likely, settings.threshold)
+            if self._hops < _HOPS_TO_START and likely < settings.threshold + _NO_DOUBT:
                 return None
             onset_ms = self._heard_ms - self._hops * HOP_MS
             self._start_ms = max(self._dropped_ms, onset_ms - settings.prefix_padding_ms)
@@ -93,10 +92,8 @@ class InputAudio:
         elif likely < settings.threshold - _STILL_SPEECH and self._silent_ms is None:
             self._silent_ms = self._heard_ms - HOP_MS
         silent_ms = self._silent_ms if self._silent_ms is not None else self._heard_ms
-        if (
-            self._heard_ms - silent_ms < settings.silence_duration_ms
-            and self._heard_ms - self._start_ms < _MOST_MS
-        ):
+        is_over = self._heard_ms - silent_ms >= settings.silence_duration_ms
+        if not is_over and self._heard_ms - self._start_ms < _MOST_MS:
             return None
         clip = self._cut(self._start_ms, min(self._heard_ms, silent_ms + _TAIL_MS))
         self._drop(self._heard_ms)
@@ -113,6 +110,13 @@ class InputAudio:
         """Empty the buffer; a turn in progress is forgotten."""
         self._drop(self.appended_ms)
         self._restart()
+
+    def _count(self, likely: float, threshold: float) -> None:
+        """Count hops of speech; one in between neither counts nor starts again."""
+        if likely > threshold:
+            self._hops += 1
+        elif likely < threshold - _STILL_SPEECH:
+            self._hops = 0
 
     def _restart(self) -> None:
         self._start_ms = None

@@ -1,10 +1,10 @@
 """Items of a Realtime conversation, as they stand in events. OpenAI API reference, Realtime (GA)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Content", "FunctionCall", "FunctionCallOutput", "Item", "Message", "Status"]
+__all__ = ["Content", "FunctionCall", "FunctionCallOutput", "Item", "Message", "Status", "Tool"]
 
 Status = Literal["completed", "incomplete", "in_progress"]
 
@@ -52,3 +52,12 @@ class FunctionCallOutput(_Item, kw_only=True, tag="function_call_output"):
 
 
 Item = Message | FunctionCall | FunctionCallOutput
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A function that the client carries out. `parameters`: a JSON schema."""
+
+    type: Literal["function"] = "function"
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}

@@ -61,7 +61,10 @@ def load() -> Models:
     if missing := missing_parts():
         parts = ", ".join(part.part for part in missing)
         raise SessionRefused(f"the embedded voice lacks {parts}: {missing[0].install}")
-    models = Models()
+    try:
+        models = Models()
+    except (ImportError, OSError) as error:  # a wheel for another platform, a file that is damaged
+        raise SessionRefused(f"the embedded voice cannot be loaded: {error}") from error
     models.detect([SpeechStream()], [bytes(HOP_BYTES)])
     models.transcribe(models.synthesize("Good morning, how can I help you on the 3rd of May at 7:30?"))
     return models

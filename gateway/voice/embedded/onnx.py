@@ -1,9 +1,23 @@
 """ONNX models opened so that they share a machine with an event loop: one thread each, no spinning."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["open_model"]
+__all__ = ["load_runtime", "open_model"]
+
+
+def load_runtime() -> Any:
+    """Import onnxruntime, without letting it report to its maker.
+
+    From 1.29 on its Linux wheels send what models are loaded and how they are used, and keep what they could
+    not send in ~/.cache. This variable is the one switch that is read early enough; nothing else may import
+    the package first.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
 
 
 def open_model(path: Path) -> Any:
@@ -12,8 +26,7 @@ def open_model(path: Path) -> Any:
     More threads would make one turn faster and forty calls slower: the loop's core would be shared out.
     A spinning pool burns a core while nobody speaks.
     """
-    import onnxruntime
-
+    onnxruntime = load_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -1,9 +1,11 @@
 """What the server says to its client, in order, with identifiers."""
 
-import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Outbox"]
 
@@ -11,7 +13,7 @@ __all__ = ["Outbox"]
 class Outbox:
     """Server events as JSON text. `rng` gives the identifiers."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: "random.Random") -> None:
         self._rng = rng
         self._events: list[str] = []
         self._encoder = msgspec.json.Encoder()

@@ -6,9 +6,9 @@ from typing import Any
 
 from gateway.voice.embedded.brain import Act, Brain, Turn
 from gateway.voice.embedded.conversation import Digit, Heard, Input
+from gateway.voice.embedded.items import Tool
 from gateway.voice.embedded.matching import nearest
 from gateway.voice.embedded.response import Response
-from gateway.voice.embedded.session_settings import Tool
 from gateway.voice.embedded.spoken import sentences
 
 __all__ = ["Reply", "ask"]

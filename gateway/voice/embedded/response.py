@@ -21,7 +21,7 @@ class Response:
     """Says one message, then calls functions. `conversation` of None: its items belong to none."""
 
     def __init__(
-        self, outbox: Outbox, conversation: Conversation | None, voice: object, metadata: Mapping[str, str]
+        self, outbox: Outbox, conversation: Conversation | None, voice: str, metadata: Mapping[str, str]
     ) -> None:
         self.id = outbox.new_id("resp")
         self.metadata = dict(metadata)

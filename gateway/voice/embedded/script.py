@@ -98,6 +98,7 @@ GLOBALS: dict[str, tuple[str, ...]] = {
         "human",
         "real person",
         "speak to a person",
+        "talk to a person",
         "talk to somebody",
         "talk to someone",
         "speak to somebody",

@@ -1,26 +1,22 @@
 """Scripts read from TOML and checked, so that a mistake is found before the first call."""
 
-import difflib
-import re
 import string
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
-
-from gateway.voice.embedded.script import GLOBALS, Action, Intent, Script, Slot, State
+from gateway.config import ConfigError, toml
+from gateway.config.shape import Flaw, Keys, Misfit, fit, no_such
+from gateway.voice.embedded.script import GLOBALS, Action, Script, Slot, State
 from gateway.voice.embedded.times import clock_minutes
 
 __all__ = ["ScriptError", "read_script", "read_scripts", "shipped_scripts"]
 
-_T = TypeVar("_T", bound=msgspec.Struct)
 _SHIPPED = Path(__file__).parent / "scripts"
+_KEYS = "0123456789*#"
 
 
-class ScriptError(ValueError):
-    """A script that cannot be used. The text names the file, the key, its value and what would be right."""
+class ScriptError(ConfigError):
+    """A script that cannot be used. A line for each flaw: file and line, key, value, what would be right."""
 
 
 def shipped_scripts() -> dict[str, Script]:
@@ -29,155 +25,126 @@ def shipped_scripts() -> dict[str, Script]:
 
 
 def read_scripts(folder: Path) -> dict[str, Script]:
-    """Read every `*.toml` of a folder; each is named as its file. Raises `ScriptError`, `OSError`."""
+    """Read every `*.toml` of a folder; each is named as its file. Raises `ScriptError`."""
+    if not folder.is_dir():
+        raise ScriptError(f"{folder}: there is no such folder; it should hold scripts, as *.toml")
     return {path.stem: read_script(path) for path in sorted(folder.glob("*.toml"))}
 
 
 def read_script(path: Path) -> Script:
-    """Read and check one script. Raises `ScriptError`, `OSError`."""
+    """Read and check one script. Raises `ScriptError` with every flaw there is."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScriptError(f"{path}: this is no TOML: {error}") from error
+        text = toml.read(path)
+        table = toml.parse(text, path)
+    except toml.Unreadable as error:
+        raise ScriptError(str(error)) from None
     try:
-        parts = {
-            section: {name: _convert(part, kind, f"{section}.{name}") for name, part in table.items()}
-            for section, kind in (("states", State), ("intents", Intent))
-            if isinstance(table := data.get(section), dict)
-        }
-        script = _convert(data | parts, Script, "")
-        _check(script)
-    except ScriptError as error:
-        raise ScriptError(f"{path}: {error}") from None
+        script = fit(table, Script)
+    except Misfit as misfit:
+        raise _error(path, text, misfit.flaws) from None
+    if flaws := list(_flaws(script)):
+        raise _error(path, text, flaws)
     return script
 
 
-def _convert(data: Any, kind: type[_T], where: str) -> _T:
-    """Convert one table; a mistake is told with its key and value."""
-    try:
-        return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
-        complaint, _, at = str(error).partition(" - at `$")
-        key = ".".join(part for part in (where, at.rstrip("`").strip(".")) if part)
-        unknown = re.search(r"unknown field `(.*)`", complaint)
-        if unknown is not None:
-            fields = [field.name for field in msgspec.structs.fields(_kind_at(at) or kind)]
-            raise ScriptError(f"{key or 'top level'}: {_not_one_of(unknown[1], fields)}") from None
-        raise ScriptError(f"{key or 'top level'}: {complaint}{_value_at(data, at)}") from None
+def _error(path: Path, text: str, flaws: Iterable[Flaw]) -> ScriptError:
+    return ScriptError("\n".join(f"{toml.place(path, text, flaw.keys)}: {flaw}" for flaw in flaws))
 
 
-def _kind_at(at: str) -> type[msgspec.Struct] | None:
-    if re.search(r"slots\[\d+\]`?$", at):
-        return Slot
-    return Action if re.search(r"\.(action|operator|goodbye)`?$", at) else None
-
-
-def _value_at(data: Any, at: str) -> str:
-    """Say which value stands at a path like ".slots[0].type"; nothing when the path ends before one."""
-    for step in re.findall(r"\w+", at):
-        if isinstance(data, dict) and step in data:
-            data = data[step]
-        elif isinstance(data, list) and step.isdigit() and int(step) < len(data):
-            data = data[int(step)]
-        else:
-            return ""
-    return f", not {data!r}" if isinstance(data, (str, int, float)) else ""
-
-
-def _check(script: Script) -> None:
-    _one_of("start", script.start, script.states)
-    for name, intent in script.intents.items():
-        _check_intent(f"intents.{name}", name, intent, script)
+def _flaws(script: Script) -> Iterator[Flaw]:
+    yield from _unknown(("start",), script.start, "state", script.states)
+    for name in script.intents:
+        yield from _intent_flaws(name, script)
     for name, state in script.states.items():
-        _check_state(f"states.{name}", state, script)
-    for name in script.states:
-        _check_ends(name, script)
+        yield from _state_flaws(("states", name), state, script)
+        yield from _loop_flaws(name, script)
 
 
-def _check_intent(where: str, name: str, intent: Intent, script: Script) -> None:
+def _intent_flaws(name: str, script: Script) -> Iterator[Flaw]:
+    at, intent = ("intents", name), script.intents[name]
     if not intent.phrases:
-        raise ScriptError(
-            f"{where}.phrases: give at least one example, as in ['what are your opening hours']"
-        )
+        yield Flaw((*at, "phrases"), "give at least one example, as in ['what are your opening hours']", [])
     if name in GLOBALS:
-        if intent.answer or intent.goto:
-            raise ScriptError(
-                f"{where}: {name!r} is understood everywhere and has a meaning; give only phrases"
-            )
-        return
-    if not intent.answer and intent.goto is None:
-        raise ScriptError(f"{where}: give an `answer`, or a state to `goto`")
-    if intent.goto is not None:
-        _one_of(f"{where}.goto", intent.goto, script.states)
+        if intent.answer or intent.goto is not None:
+            yield Flaw(at, f"{name!r} is understood everywhere and has a meaning; give only phrases")
+    elif not intent.answer and intent.goto is None:
+        yield Flaw(at, "give an answer, or a state to go to")
+    elif intent.goto is not None:
+        yield from _unknown((*at, "goto"), intent.goto, "state", script.states)
 
 
-def _check_state(where: str, state: State, script: Script) -> None:
-    own = {name for name in script.intents if name not in GLOBALS}
-    for name in state.expect:
-        _one_of(f"{where}.expect", name, own)
+def _state_flaws(at: Keys, state: State, script: Script) -> Iterator[Flaw]:
+    own = script.intents.keys() - GLOBALS.keys()
+    for index, name in enumerate(state.expect):
+        yield from _unknown((*at, "expect", index), name, "intent", own)
     for key, name in state.dtmf.items():
-        if key not in "0123456789*#" or len(key) != 1:
-            raise ScriptError(f"{where}.dtmf: {key!r} is no key; keys are 0 to 9, * and #")
-        _one_of(f"{where}.dtmf.{key}", name, {*state.expect, *GLOBALS})
-    for slot in state.slots:
-        _check_slot(f"{where}.slots.{slot.name}", slot)
+        if len(key) != 1 or key not in _KEYS:
+            yield Flaw((*at, "dtmf", key), f"there is no such key; keys are {', '.join(_KEYS)}")
+        yield from _unknown((*at, "dtmf", key), name, "intent expected here", {*state.expect, *GLOBALS})
+    for index, slot in enumerate(state.slots):
+        yield from _slot_flaws((*at, "slots", index), slot)
     if state.goto is not None:
-        _one_of(f"{where}.goto", state.goto, script.states)
-    if state.action is None and state.goto is None and (state.slots or not state.expect):
-        raise ScriptError(f"{where}: the dialogue would end here; give `expect`, `goto` or `action`")
+        yield from _unknown((*at, "goto"), state.goto, "state", script.states)
+    elif state.action is None and (state.slots or not state.expect):
+        yield Flaw(at, "the dialogue would end here; give expect, goto or action")
     slots = [slot.name for slot in state.slots]
-    _check_text(f"{where}.confirm", state.confirm, slots)
+    yield from _text_flaws((*at, "confirm"), state.confirm, slots)
     if state.action is not None:
-        for key in ("say", "done", "failed"):
-            _check_text(f"{where}.action.{key}", getattr(state.action, key), slots)
-        for key, text in state.action.arguments.items():
-            _check_text(f"{where}.action.arguments.{key}", text, slots)
+        yield from _action_flaws((*at, "action"), state.action, slots)
 
 
-def _check_slot(where: str, slot: Slot) -> None:
+def _slot_flaws(at: Keys, slot: Slot) -> Iterator[Flaw]:
     if (slot.type == "choice") != bool(slot.choices):
-        raise ScriptError(f"{where}.choices: a slot of type choice lists them, no other one does")
+        yield Flaw((*at, "choices"), "a slot of type choice lists them, no other one does", [*slot.choices])
     for key, bound in (("at_least", slot.at_least), ("at_most", slot.at_most)):
         if bound is None:
             continue
         if slot.type not in ("number", "digits", "time"):
-            raise ScriptError(f"{where}.{key}: a slot of type {slot.type} has no bounds")
-        if slot.type == "time":
-            try:
-                clock_minutes(str(bound))
-            except ValueError as error:
-                raise ScriptError(f"{where}.{key}: {error}") from None
-        elif not isinstance(bound, int):
-            raise ScriptError(f"{where}.{key}: {bound!r} should be a whole number")
+            yield Flaw((*at, key), f"a slot of type {slot.type} has no bounds", bound)
+        elif slot.type == "time" and not _is_time(bound):
+            yield Flaw((*at, key), "expected a time of day like '19:30'", bound)
+        elif slot.type != "time" and not isinstance(bound, int):
+            yield Flaw((*at, key), "expected a whole number", bound)
 
 
-def _check_text(where: str, text: str, slots: list[str]) -> None:
+def _is_time(bound: str | int) -> bool:
+    try:
+        clock_minutes(str(bound))
+    except ValueError:
+        return False
+    return True
+
+
+def _action_flaws(at: Keys, action: Action, slots: Collection[str]) -> Iterator[Flaw]:
+    for key, text in (("say", action.say), ("done", action.done), ("failed", action.failed)):
+        yield from _text_flaws((*at, key), text, slots)
+    for key, text in action.arguments.items():
+        yield from _text_flaws((*at, "arguments", key), text, slots)
+
+
+def _text_flaws(at: Keys, text: str, slots: Collection[str]) -> Iterator[Flaw]:
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
-        raise ScriptError(f"{where}: {text!r}: {error}; write {{{{ and }}}} for braces") from None
+        yield Flaw(at, f"{error}; a brace that is to be said is written twice", text)
+        return
     for name in names:
-        _one_of(where, name, slots)
+        yield from _unknown(at, name, "slot", slots)
 
 
-def _check_ends(name: str, script: Script) -> None:
+def _loop_flaws(name: str, script: Script) -> Iterator[Flaw]:
     """Follow what happens without a word of the caller: it must come to a question or to an action."""
     seen = [name]
-    while True:
-        state = script.states[seen[-1]]
-        if state.expect or state.slots or state.goto is None:
+    while (state := script.states[seen[-1]]).goto is not None:
+        if state.expect or state.slots or state.goto not in script.states:
             return
         if state.goto in seen:
-            raise ScriptError(f"states.{name}.goto: {' -> '.join([*seen, state.goto])} never asks anything")
+            way = " -> ".join([*seen, state.goto])
+            yield Flaw(("states", name, "goto"), f"{way} never asks anything", state.goto)
+            return
         seen.append(state.goto)
 
 
-def _one_of(where: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ScriptError(f"{where}: {_not_one_of(value, known)}")
-
-
-def _not_one_of(value: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(value, known, 1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    return f"{value!r} is not known; {guess}known: {', '.join(sorted(known)) or 'none'}"
+def _unknown(at: Keys, name: str, what: str, known: Collection[str]) -> Iterator[Flaw]:
+    if name not in known:
+        yield Flaw(at, no_such(what, name, known), name)

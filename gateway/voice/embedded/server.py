@@ -2,29 +2,24 @@
 
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import trio
 
+from gateway.contracts import RunBlocking
 from gateway.voice.embedded.brain import Brain
+from gateway.voice.embedded.jobs import Detect, Synthesize, Transcribe
 from gateway.voice.embedded.mailbox import Mailbox
-from gateway.voice.embedded.server_core import Detect, RealtimeServerCore, Synthesize, Transcribe
+from gateway.voice.embedded.server_core import RealtimeServerCore
 from gateway.voice.embedded.vad import HOP_MS, SpeechStream
 
-__all__ = ["Connection", "RealtimeServer", "RunBlocking", "Speech"]
+__all__ = ["Connection", "RealtimeServer", "Speech"]
 
-_T = TypeVar("_T")
-_HOP_S = HOP_MS / 1000
-
-
-class RunBlocking(Protocol):
-    """Runs what would hold up the event loop: `trio.to_thread.run_sync`, or inline in a test."""
-
-    def __call__(
-        self, sync_fn: Callable[..., _T], /, *args: Any, limiter: trio.CapacityLimiter | None = None
-    ) -> Coroutine[Any, Any, _T]: ...
+# Twice a hop: a caller waits 8 ms for his turn in the batch instead of 16, and a batch is half as large.
+_ROUND_S = HOP_MS / 1000 / 2
+_TICK_S = 0.1  # how exactly a silence is measured
 
 
 class Speech(Protocol):
@@ -42,7 +37,7 @@ DetectSpeech = Callable[[Sequence[SpeechStream], Sequence[bytes]], list[float]]
 
 
 class Connection:
-    """A `VoiceConnection` to a server core."""
+    """A `VoiceConnection` to a server core. Only its own tasks touch the core: what fails there ends this call."""
 
     def __init__(self, core: RealtimeServerCore, start: Callable[[Transcribe | Synthesize], None]) -> None:
         self.stream = SpeechStream()
@@ -50,6 +45,8 @@ class Connection:
         self.mailbox = Mailbox()
         self._core = core
         self._start = start
+        self._judged: deque[tuple[Detect, float]] = deque()
+        self._verdict = trio.lowlevel.ParkingLot()
         self._settle()
 
     async def send(self, event: str) -> None:
@@ -63,15 +60,30 @@ class Connection:
         """Return the next server event. Raises `SessionLost`."""
         return await self.mailbox.take()
 
+    def judge(self, hop: Detect, likely: float) -> None:
+        """Take how likely a hop is speech; acted upon in a later turn of the loop."""
+        self._judged.append((hop, likely))
+        self._verdict.unpark_all()
+
     def finish(self, job: Detect | Transcribe | Synthesize, value: float | str | bytes) -> None:
         """Hand the server the result of a job."""
         self._core.result(job.id, value, trio.current_time())
         self._settle()
 
-    def advance(self) -> None:
-        """Let time pass."""
-        self._core.advance(trio.current_time())
-        self._settle()
+    async def detect_turns(self) -> None:
+        """Act upon what was judged. Never returns."""
+        while True:
+            if not self._judged:
+                await self._verdict.park()
+            while self._judged:
+                self.finish(*self._judged.popleft())
+
+    async def watch_silence(self) -> None:
+        """Let time pass. Never returns."""
+        while True:
+            await trio.sleep(_TICK_S)
+            self._core.advance(trio.current_time())
+            self._settle()
 
     def _settle(self) -> None:
         if events := self._core.outgoing():
@@ -95,13 +107,15 @@ class RealtimeServer:
 
     @asynccontextmanager
     async def connect(self, brain: Brain, speech: Speech) -> AsyncGenerator[Connection, None]:
-        """A session that lives as long as the block. `detect_turns` must be running."""
+        """A session that lives as long as the block. `detect_speech` must be running."""
         core = RealtimeServerCore(brain, random.Random(), model=self._model)
         try:
             async with trio.open_nursery() as jobs:
                 connection = Connection(
                     core, lambda job: jobs.start_soon(self._work, connection, job, speech)
                 )
+                jobs.start_soon(connection.detect_turns)
+                jobs.start_soon(connection.watch_silence)
                 self._connections.add(connection)
                 self._busy.set()
                 try:
@@ -113,36 +127,32 @@ class RealtimeServer:
         except BaseExceptionGroup as group:
             raise _first(group) from None
 
-    async def detect_turns(self, detect: DetectSpeech) -> None:
-        """Judge the hops of all connections together, every 32 ms, and let their time pass. Never returns."""
+    async def detect_speech(self, detect: DetectSpeech) -> None:
+        """Judge the hops of all connections together, every 16 ms. Never returns."""
         one_thread = trio.CapacityLimiter(1)
         at = trio.current_time()
         while True:
             await self._busy.wait()
-            at = max(at + _HOP_S, trio.current_time())
+            at = max(at + _ROUND_S, trio.current_time())
             await trio.sleep_until(at)
             while waiting := [connection for connection in self._connections if connection.hops]:
                 hops = [connection.hops.popleft() for connection in waiting]
                 streams = [connection.stream for connection in waiting]
-                likely = await self._run_blocking(
-                    detect, streams, [hop.hop for hop in hops], limiter=one_thread
-                )
+                clips = [hop.hop for hop in hops]
+                likely = await self._run_blocking(detect, streams, clips, limiter=one_thread)
                 for connection, hop, probability in zip(waiting, hops, likely, strict=True):
-                    connection.finish(hop, probability)
+                    connection.judge(hop, probability)
+                # More than one round is left only after a burst of audio, which must not hold up the loop.
                 await trio.lowlevel.checkpoint()
-            for connection in self._connections:
-                connection.advance()
             if not self._connections:
                 self._busy = trio.Event()
 
     async def speak(self, text: str, speech: Speech) -> bytes:
         """Synthesize a text: PCM16 at 24 000 Hz."""
         pcm = speech.remembered(text)
-        return (
-            pcm
-            if pcm is not None
-            else await self._run_blocking(speech.synthesize, text, limiter=self._workers)
-        )
+        if pcm is None:
+            pcm = await self._run_blocking(speech.synthesize, text, limiter=self._workers)
+        return pcm
 
     async def _work(self, connection: Connection, job: Transcribe | Synthesize, speech: Speech) -> None:
         value: str | bytes

@@ -3,10 +3,7 @@
 What it says, a `Brain` decides. OpenAI API reference, Realtime (GA), over a WebSocket.
 """
 
-import random
-from typing import Any, Literal, assert_never
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from gateway.voice.embedded import client_events as client
 from gateway.voice.embedded.brain import Brain, Turn
@@ -14,50 +11,29 @@ from gateway.voice.embedded.client_events import InvalidRequest, ResponseOptions
 from gateway.voice.embedded.conversation import Conversation
 from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted
 from gateway.voice.embedded.items import Item, Message
+from gateway.voice.embedded.jobs import Detect, Job, Synthesize, Transcribe
 from gateway.voice.embedded.outbox import Outbox
 from gateway.voice.embedded.reply import Reply, ask
 from gateway.voice.embedded.response import Response
 from gateway.voice.embedded.session_settings import SessionSettings, updated
 
-__all__ = ["Detect", "Job", "RealtimeServerCore", "Synthesize", "Transcribe"]
+if TYPE_CHECKING:
+    import random
+
+__all__ = ["RealtimeServerCore"]
 
 _BYTES_PER_S = 48_000  # PCM16 at 24 000 Hz
 _BYTES_PER_MS = 48
 _SHORTEST_TURN_MS = 100
 
 
-class Detect(msgspec.Struct, frozen=True):
-    """How likely is it that somebody speaks? `hop`: PCM16 at 8 000 Hz, 32 ms. Result: a float, in order."""
-
-    id: int
-    hop: bytes
-
-
-class Transcribe(msgspec.Struct, frozen=True):
-    """What is said? `clip`: PCM16 at 24 000 Hz. Result: a str."""
-
-    id: int
-    clip: bytes
-
-
-class Synthesize(msgspec.Struct, frozen=True):
-    """How does it sound? Result: PCM16 at 24 000 Hz."""
-
-    id: int
-    text: str
-    voice: str
-
-
-Job = Detect | Transcribe | Synthesize
-
-
 class RealtimeServerCore:
     """One session. `rng` gives the identifiers; `now` is seconds on any clock that never goes back."""
 
-    def __init__(self, brain: Brain, rng: random.Random, *, model: str) -> None:
+    def __init__(self, brain: Brain, rng: "random.Random", *, model: str) -> None:
         self._brain = brain
         self._outbox = Outbox(rng)
-        self._settings = SessionSettings(type="realtime", model=model, output_modalities=("audio",))
+        self._settings = SessionSettings(model=model)
         self._session_id = self._outbox.new_id("sess")
         self._conversation = Conversation(self._outbox)
         self._input = InputAudio(self._settings.audio.input.turn_detection)
@@ -140,6 +116,8 @@ class RealtimeServerCore:
                 self._commit()
             case client.ClearAudio():
                 self._input.clear()
+                if self._reply is None and self._begun:
+                    self._quiet_since = self._now  # if the caller was speaking, that is forgotten
                 self._outbox.emit("input_audio_buffer.cleared")
             case _:
                 assert_never(event)
@@ -256,9 +234,10 @@ class RealtimeServerCore:
         self._quiet_since = None
         conversation = self._conversation if options.conversation == "auto" else None
         metadata = options.metadata or {}
-        response = Response(self._outbox, conversation, self._settings.audio.output.voice, metadata)
-        tools = [] if self._settings.tool_choice == "none" else self._settings.tools
-        self._reply = Reply(response, tools, say=metadata.get("say"), idle=idle)
+        response = Response(self._outbox, conversation, self._settings.voice, metadata)
+        choice = options.tool_choice if options.tool_choice is not None else self._settings.tool_choice
+        tools = options.tools if options.tools is not None else self._settings.tools
+        self._reply = Reply(response, () if choice == "none" else tools, say=metadata.get("say"), idle=idle)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -271,7 +250,7 @@ class RealtimeServerCore:
                 return
             reply.decide(self._brain, self._turn(reply))
         if reply.sentence is not None:
-            job = Synthesize(self._new_job(), reply.sentence, str(self._settings.audio.output.voice))
+            job = Synthesize(self._new_job(), reply.sentence, self._settings.voice)
             reply.speaking = job.id
             self._jobs.append(job)
             return
@@ -307,5 +286,4 @@ class RealtimeServerCore:
         return self._last_job
 
     def _session(self) -> dict[str, Any]:
-        shown: dict[str, Any] = msgspec.to_builtins(self._settings)
-        return {"id": self._session_id, "object": "realtime.session", **shown}
+        return {"id": self._session_id, "object": "realtime.session", **self._settings.shown()}

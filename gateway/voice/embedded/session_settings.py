@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.voice.embedded.client_events import InvalidRequest, invalid
+from gateway.voice.embedded.items import Tool
 
 __all__ = ["ServerVad", "SessionSettings", "updated"]
 
@@ -64,19 +65,15 @@ class Audio(_Part, frozen=True):
     output: Output = Output()
 
 
-class Tool(_Part, frozen=True):
-    type: Literal["function"]
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = {}
+class SessionSettings(_Part, frozen=True, kw_only=True):
+    """All settings of a session. `tools`: functions that the client carries out; no other one is called.
 
+    What only a large model could use is kept, and has no effect.
+    """
 
-class SessionSettings(_Part, frozen=True, omit_defaults=True):
-    """All settings of a session. `tools`: functions that the client carries out; no other one is called."""
-
-    type: Literal["realtime"]
-    model: str = ""
-    output_modalities: tuple[Literal["audio"], ...] = ()
+    type: Literal["realtime"] = "realtime"
+    model: str
+    output_modalities: tuple[Literal["audio"], ...] = ("audio",)
     instructions: str = ""
     audio: Audio = msgspec.field(default_factory=Audio)
     tools: tuple[Tool, ...] = ()
@@ -88,6 +85,16 @@ class SessionSettings(_Part, frozen=True, omit_defaults=True):
     reasoning: Any = None
     tracing: Any = None
     truncation: Any = None
+
+    @property
+    def voice(self) -> str:
+        """The voice's name, or the id of a custom one."""
+        voice = self.audio.output.voice
+        return voice if isinstance(voice, str) else voice.get("id", "")
+
+    def shown(self) -> dict[str, Any]:
+        """The settings as they stand in an event."""
+        return {key: value for key, value in msgspec.to_builtins(self).items() if value is not None}
 
 
 def updated(settings: SessionSettings, changes: dict[str, Any]) -> SessionSettings:

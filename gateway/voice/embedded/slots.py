@@ -127,7 +127,7 @@ def _number(words: Sequence[str], *, asked: bool) -> Filled | None:
             return Filled(value, str(value), [*words[:at], *words[at + used :]])
     if not asked or not words:
         return None
-    if not {"alone", "myself", "me"}.isdisjoint(words):
+    if not {"alone", "myself"}.isdisjoint(words) or [*words[-2:]] in (["me"], ["just", "me"], ["only", "me"]):
         return Filled(1, "1")
     value = _HOMOPHONES.get(words[-1], 0) if len(words) <= 2 else 0
     return Filled(value, str(value)) if value else None

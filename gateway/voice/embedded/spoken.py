@@ -1,8 +1,9 @@
 """Written text as it is said: sentences, and codes read digit by digit."""
 
 import re
+import unicodedata
 
-__all__ = ["sentences", "spell_out"]
+__all__ = ["sayable", "sentences", "spell_out"]
 
 LONGEST_SENTENCE = 240  # characters; the synthesizer's time grows with the square of what it reads at once
 
@@ -37,6 +38,17 @@ def sentences(text: str) -> list[str]:
             rest = rest[cut + 1 :]
         parts.append(rest.strip())
     return [part for part in parts if part]
+
+
+def sayable(text: str) -> str:
+    """Leave out what no synthesizer can read: unassigned and control characters, digits that count no tens.
+
+    "\u00b9", "\uff11" and "\u2460" become 1; a digit like the Ethiopic one has no such form.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(
+        c for c in plain if (c.isspace() or c.isprintable()) and (c.isdecimal() or not c.isdigit())
+    )
 
 
 def spell_out(text: str) -> str:

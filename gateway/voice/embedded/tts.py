@@ -6,7 +6,8 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from gateway.voice.embedded.spoken import sentences, spell_out
+from gateway.voice.embedded.onnx import load_runtime
+from gateway.voice.embedded.spoken import sayable, sentences, spell_out
 
 __all__ = ["VOICE", "Synthesizer"]
 
@@ -27,6 +28,7 @@ class Synthesizer:
     """The model. Says the same text with the same samples every time; remembers what it said lately."""
 
     def __init__(self) -> None:
+        load_runtime()  # before hibari does
         # hibari keeps its default of one onnxruntime thread; without a pool of threads nothing spins.
         from hibari import Hibari
 
@@ -51,7 +53,7 @@ class Synthesizer:
         """
         pcm = self.remembered(text)
         if pcm is None:
-            pcm = b"".join(self._speak(sentence) for sentence in sentences(spell_out(text)))
+            pcm = b"".join(self._speak(sentence) for sentence in sentences(spell_out(sayable(text))))
             self._remember(text, pcm)
         return pcm
 
