@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import trio
-from toy_call import HEADER, ToyCore, inline, inputs
+from tests.traces_tests.toy_call import HEADER, ToyCore, inline, inputs
 
 from gateway.traces import Recorder
 

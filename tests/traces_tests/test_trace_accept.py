@@ -2,7 +2,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from toy_call import ToyCore, recorded
+from tests.traces_tests.toy_call import ToyCore, recorded
 
 from gateway.contracts import Output, VoiceMessage
 from gateway.traces import Header, Outcome, accept, replay, report_lines

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy_call import ToyCore
+from tests.traces_tests.toy_call import ToyCore
 
 from gateway.traces import Outcome, replay
 
@@ -13,7 +13,7 @@ from gateway.traces import Outcome, replay
 def test_a_killed_process_leaves_a_whole_trace_up_to_its_last_flush(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     child = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("crashing_call.py")), str(tmp_path / "call")],
+        [sys.executable, "-m", "tests.traces_tests.crashing_call", str(tmp_path / "call")],
         stdout=subprocess.PIPE,
         text=True,
     )

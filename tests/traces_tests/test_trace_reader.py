@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy_call import HEADER, ToyCore, inputs, recorded
+from tests.traces_tests.toy_call import HEADER, ToyCore, inputs, recorded
 
 from gateway.contracts import Output
 from gateway.traces import Outcome, replay

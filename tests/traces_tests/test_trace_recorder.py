@@ -10,7 +10,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_call import HEADER, ToyCore, frame, inline, inputs, record
+from tests.traces_tests.toy_call import HEADER, ToyCore, frame, inline, inputs, record
 
 from gateway.contracts import Cut, Fact
 from gateway.traces import Outcome, Recorder, replay

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from toy_call import HEADER, Input, ToyCore, frame, inputs, recorded
+from tests.traces_tests.toy_call import HEADER, Input, ToyCore, frame, inputs, recorded
 
 from gateway.contracts import CarrierMessage, Cut, Fact, Output, VoiceMessage
 from gateway.traces import Header, Outcome, Verdict, replay, report_lines

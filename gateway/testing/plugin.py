@@ -1,0 +1,1 @@
+"""pytest fixtures for people who test their own dialplans and recorded calls."""
