@@ -6,24 +6,27 @@ Calls run on the virtual clock against the fake Twilio. A trace is kept, not mad
 identical; `gateway replay --accept` is for changes that are meant.
 """
 
+import base64
+import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import trio
 from trio.testing import MockClock
 
 from gateway.audio.clip import convert, read_wav
 from gateway.audio.pauses import utterances
 from gateway.audio.tones import encode_frame, sine
-from gateway.contracts import VoiceBackend
+from gateway.contracts import Agent, VoiceBackend
 from gateway.testing.handset import CallOver
 from gateway.testing.live import inline, live_gateway
 from gateway.testing.twilio_caller import Caller
 from gateway.voice.backends import BACKENDS
-from gateway.voice.backends.scripted import ScriptedSettings
 
 ROOT = Path(__file__).parent.parent
 RECEPTION = ROOT / "dialplans" / "reception.toml"
@@ -35,6 +38,78 @@ SPEECH = sine(300, 900, level_dbfs=-14)
 def voice(name: str, **settings: object) -> VoiceBackend:
     kind = BACKENDS[name]
     return kind.make(kind.settings(**settings), inline)
+
+
+class SlowVoice:
+    """A `VoiceBackend` that makes its responses no faster than they are heard, as a busy model does."""
+
+    name = "slow"
+
+    @asynccontextmanager
+    async def connect(self, _agent: Agent) -> AsyncIterator["SlowConnection"]:
+        async with trio.open_nursery() as nursery:
+            yield SlowConnection(nursery)
+            nursery.cancel_scope.cancel()
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+
+class SlowConnection:
+    """Answers every `response.create` with four seconds of a tone, and hears speech after 2.5 s of audio."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._say, self._said = trio.open_memory_channel[str](1000)
+        self._scope = trio.CancelScope()
+        self._responses = 0
+        self._appends = 0
+
+    async def send(self, event: str) -> None:
+        await trio.lowlevel.checkpoint()
+        match msgspec.json.decode(event)["type"]:
+            case "session.update":
+                self._tell(type="session.updated", session={"id": "sess_slow"})
+            case "response.create":
+                self._responses += 1
+                self._nursery.start_soon(self._respond, f"resp_{self._responses}")
+            case "response.cancel":
+                self._scope.cancel()
+            case "input_audio_buffer.append":
+                self._appends += 1
+                if self._appends == 125:
+                    self._tell(type="input_audio_buffer.speech_started", audio_start_ms=2400, item_id="heard")
+
+    async def receive(self) -> str:
+        return await self._said.receive()
+
+    async def _respond(self, response: str) -> None:
+        about = {"response_id": response, "item_id": f"item_of_{response}"}
+        self._tell(type="response.created", response={"id": response, "status": "in_progress"})
+        with trio.CancelScope() as self._scope:
+            tone = sine(520, 4000, rate_hz=24_000)
+            for at in range(0, len(tone), 4800):
+                audio = base64.b64encode(tone[at : at + 4800]).decode()
+                self._tell(type="response.output_audio.delta", delta=audio, **about)
+                await trio.sleep(0.1)
+        self._tell(type="response.output_audio.done", **about)
+        status = "cancelled" if self._scope.cancelled_caught else "completed"
+        # A cancelled response takes a moment to end, and nothing may be asked for before it has.
+        await trio.sleep(0.15)
+        self._tell(type="response.done", response={"id": response, "status": status})
+
+    def _tell(self, **event: object) -> None:
+        self._say.send_nowait(msgspec.json.encode({"event_id": "event"} | event).decode())
+
+
+async def slow(caller: Caller) -> None:
+    """A key and then a word cut responses that are still being made."""
+    await caller.silence(1.0)
+    await caller.presses("4")
+    await caller.silence(4.0)
+    await caller.presses("5")
+    await caller.silence(2.0)
+    await caller.hangs_up()
 
 
 async def echo(caller: Caller) -> None:
@@ -95,6 +170,7 @@ CALLS: dict[str, tuple[VoiceBackend, Callable[[Caller], Awaitable[None]]]] = {
     "interrupted": (voice("scripted", hears=(HOURS, HOURS, "where are you")), interrupted),
     "keys": (voice("scripted"), keys),
     "goodbye": (voice("scripted", hears=("goodbye",)), goodbye),
+    "slow": (SlowVoice(), slow),
     "spoken": (voice("embedded"), spoken),
 }
 
@@ -104,10 +180,8 @@ async def record(name: str, into: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with live_gateway(RECEPTION, backend, folder=Path(folder)) as live:
             async with live.twilio.call(from_="+15550100001", to="+15550100002") as caller:
-                try:
+                with contextlib.suppress(CallOver):  # the agent ended it first
                     await talk(caller)
-                except CallOver:
-                    pass
         (call,) = Path(folder).glob("2*")
         for path in call.iterdir():
             if path.name.startswith(("trace", "outputs")):
@@ -119,7 +193,7 @@ def main() -> None:
     for name in names or CALLS:
         (Path(into) / name).mkdir(parents=True, exist_ok=True)
         trio.run(record, name, Path(into), clock=MockClock(autojump_threshold=0))
-        print(name)  # noqa: T201 - a script
+        print(name)
 
 
 if __name__ == "__main__":
