@@ -43,6 +43,7 @@ from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
 from gateway.dialplan.steps import StepMachine
 from gateway.dialplan.tools import ArgumentsWrong
+from gateway.media.stereo import StereoMix
 from gateway.net.doors import Door, PostRoute, UpgradeRoute, open_door
 from gateway.net.pacing import PacingClock
 from gateway.settings import Secrets, Settings
@@ -70,8 +71,11 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True):
     call: CallSettings
 
 
-def build_core(header: Header) -> CallCore:
-    """The core of the call that `header` describes, new. The same for a live call and for its replay."""
+def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
+    """The core of the call that `header` describes, new. The same for a live call and for its replay.
+
+    `mix`: gathers the recording of a live call.
+    """
     plan = msgspec.convert(header.plan, Plan)
     settings = msgspec.convert(header.settings, TraceSettings)
     return CallCore(
@@ -80,6 +84,7 @@ def build_core(header: Header) -> CallCore:
         plan.agents,
         frozenset(plan.destinations),
         settings.call,
+        mix=mix,
     )
 
 
@@ -222,9 +227,10 @@ class Gateway:
         call_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{tokens.token_hex(4)}"
         header = self._header(call_id, incoming, plan)
         folder = self._folder / call_id if self._folder is not None else None
+        mix = StereoMix() if folder is not None else None
         call = Call(
             call_id=call_id,
-            core=build_core(header),
+            core=build_core(header, mix),
             leg=leg,
             agents=plan.agents,
             services=self._services,
@@ -239,7 +245,7 @@ class Gateway:
                 started_at=utc_now(),
             ),
             trace=Recorder(folder, header) if folder is not None else None,
-            recording=Recording(folder) if folder is not None else None,
+            recording=Recording(folder, mix) if folder is not None and mix is not None else None,
             log=self._log.bind(call=call_id),
         )
         self._metrics.calls_active.labels(carrier=header.carrier, direction="inbound").inc()

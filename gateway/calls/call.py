@@ -309,8 +309,8 @@ class Call:
             if self._trace is not None:
                 await self._trace.flush(self._services.run_blocking)
             if self._recording is not None:
-                pcm = self._core.mix.take(trio.current_time() - self._began)
-                await self._recording.append(pcm, self._services.run_blocking)
+                now = trio.current_time() - self._began
+                await self._recording.flush(now, self._services.run_blocking)
 
     async def _tear_down(self, reason: c.EndReason) -> None:
         """Polite for two seconds; after it, nothing of the call is left."""
@@ -337,6 +337,5 @@ class Call:
         else:
             self.record.trace = "none"
         if self._recording is not None:
-            await self._recording.append(self._core.mix.finish(lasted_s), run_blocking)
-            await self._recording.close(run_blocking)
+            await self._recording.close(lasted_s, run_blocking)
             self.record.recording = self._recording.state

@@ -43,7 +43,8 @@ class CallCore:
     """One call. `feed` it, then `drain` it.
 
     `steps` builds the plan's step machine around this core, which is its `CallControl`. `agents` and
-    `destinations`: whom the plan may name. `mix` gathers the recording; take from it what is final.
+    `destinations`: whom the plan may name. `mix` gathers the recording; whoever gives one takes from it what is
+    final.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class CallCore:
         agents: Mapping[str, c.Agent],
         destinations: frozenset[str],
         settings: CallSettings,
+        *,
+        mix: StereoMix | None = None,
     ) -> None:
-        self.mix = StereoMix()
+        self._mix = mix
         self.ended: c.EndReason | None = None
         self._leg = leg
         self._steps = steps(self)
@@ -221,8 +224,8 @@ class CallCore:
 
     def _start(self, started: c.LegStarted) -> None:
         codec = CODECS[started.codec]
-        self._uplink = Uplink(codec, self.mix)
-        self._downlink = Downlink(self._leg, codec, self.mix)
+        self._uplink = Uplink(codec, self._mix)
+        self._downlink = Downlink(self._leg, codec, self._mix)
         fields = {"carrier_call": started.carrier_call_id, "codec": started.codec}
         self._emit(c.Fact("call.started", fields))
         self._steps.begin()

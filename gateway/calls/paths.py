@@ -19,23 +19,24 @@ _CONFIRM_S = 1.0
 
 
 class Uplink:
-    """Caller to voice: G.711 in, PCM16 at 24 000 Hz out; what it decodes goes on the recording too."""
+    """Caller to voice: G.711 in, PCM16 at 24 000 Hz out; what it decodes goes into `mix` too, where there is one."""
 
-    def __init__(self, codec: Codec, mix: StereoMix) -> None:
+    def __init__(self, codec: Codec, mix: StereoMix | None) -> None:
         self._codec = codec
         self._mix = mix
         self._up = Upsampler()
 
     def carry(self, payload: bytes, now: float) -> bytes:
         pcm = self._codec.decode(payload)
-        self._mix.caller(pcm, now)
+        if self._mix is not None:
+            self._mix.caller(pcm, now)
         return self._up.feed(pcm)
 
 
 class Downlink:
     """Voice to caller: PCM16 at 24 000 Hz by response item in, paced G.711 frames on the leg out."""
 
-    def __init__(self, leg: LegCore, codec: Codec, mix: StereoMix) -> None:
+    def __init__(self, leg: LegCore, codec: Codec, mix: StereoMix | None) -> None:
         self._leg = leg
         self._codec = codec
         self._mix = mix
@@ -60,7 +61,8 @@ class Downlink:
             return False
         plays_at = self._playout.ends_at - sum(len(piece.payload) for piece in pieces) / 8000
         for item, payload in pieces:
-            self._mix.agent(self._codec.decode(payload), plays_at)
+            if self._mix is not None:
+                self._mix.agent(self._codec.decode(payload), plays_at)
             plays_at += len(payload) / 8000
             self._leg.play(payload, now)
             self.ledger.sent(item, len(payload) / 8)
@@ -74,7 +76,8 @@ class Downlink:
         self._playout.cut(now)
         self._leg.clear(now)
         self._down.reset()
-        self._mix.cut(now)
+        if self._mix is not None:
+            self._mix.cut(now)
 
     def settle_cut(self) -> Iterable[ItemHeard]:
         """The items that the cut took audio from."""

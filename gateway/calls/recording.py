@@ -5,28 +5,34 @@ import struct
 from pathlib import Path
 
 from gateway.contracts import RunBlocking
-from gateway.media.stereo import RATE_HZ
+from gateway.media.stereo import RATE_HZ, StereoMix
 
 __all__ = ["Recording"]
 
 
 class Recording:
-    """Writes interleaved stereo PCM16 at 8 000 Hz. A disk that fails ends the recording, never the call."""
+    """Writes what is final in `mix`, which the call core fills. A disk that fails ends the recording, never the call."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mix: StereoMix) -> None:
+        self._mix = mix
         self._path = folder / "recording.wav"
         self._part = folder / "recording.wav.part"
         self._written = 0
         self.state = "none"
 
-    async def append(self, pcm: bytes, run_blocking: RunBlocking) -> None:
-        if pcm and not self.state.startswith("failed"):
-            await self._try(run_blocking, "partial", self._append, pcm)
+    async def flush(self, now: float, run_blocking: RunBlocking) -> None:
+        """Write what nothing can change any more."""
+        await self._write(self._mix.take(now), run_blocking)
 
-    async def close(self, run_blocking: RunBlocking) -> None:
-        """Complete the header and give the file its name."""
+    async def close(self, now: float, run_blocking: RunBlocking) -> None:
+        """Write the rest, complete the header and give the file its name."""
+        await self._write(self._mix.finish(now), run_blocking)
         if self.state == "partial":
             await self._try(run_blocking, "complete", self._finish)
+
+    async def _write(self, pcm: bytes, run_blocking: RunBlocking) -> None:
+        if pcm and not self.state.startswith("failed"):
+            await self._try(run_blocking, "partial", self._append, pcm)
 
     async def _try(self, run_blocking: RunBlocking, state: str, blocking: object, *args: object) -> None:
         try:

@@ -56,6 +56,8 @@ class Playout:
 
     def take(self, now: float) -> list[Piece]:
         """The frames to send now, in order, so that the far end holds at most the lead."""
+        if not self._queued_bytes:
+            return []
         ends_at = max(self.ends_at, now)
         room_ms = round((now + self._lead_s - ends_at) * 1000, 3)
         if room_ms < min(GROUP_MS, self.queued_ms):
