@@ -1,0 +1,204 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.config import ConfigError
+from gateway.settings import Secrets, Settings, read_settings
+
+TOKEN = {"TWILIO_AUTH_TOKEN": "a-token"}
+
+# Every name that the environment may carry, a text for it, and what becomes of it.
+NAMES: dict[str, tuple[str, object]] = {
+    "GATEWAY_HTTP__HOST": ("127.0.0.2", "127.0.0.2"),
+    "GATEWAY_HTTP__PORT": ("9000", 9000),
+    "GATEWAY_HTTP__PUBLIC_URL": ("https://gateway.example", "https://gateway.example"),
+    "GATEWAY_HTTP__CERTIFICATE": ("/tls/cert.pem", "/tls/cert.pem"),
+    "GATEWAY_HTTP__KEY": ("/tls/key.pem", "/tls/key.pem"),
+    "GATEWAY_PRIVATE__HOST": ("127.0.0.3", "127.0.0.3"),
+    "GATEWAY_PRIVATE__PORT": ("9001", 9001),
+    "GATEWAY_VOICE__BACKEND": ("echo", "echo"),
+    "GATEWAY_VOICE__EMBEDDED__SCRIPTS": ("/scripts", "/scripts"),
+    "GATEWAY_VOICE__EMBEDDED__WORKERS": ("3", 3),
+    "GATEWAY_VOICE__SCRIPTED__HEARS": ("yes, no", ("yes", "no")),
+    "GATEWAY_CALLS__FOLDER": ("/var/calls", "/var/calls"),
+    "GATEWAY_CALLS__MAX_ACTIVE": ("7", 7),
+    "GATEWAY_CALLS__LONGEST_S": ("600", 600.0),
+    "GATEWAY_CALLS__DRAIN_S": ("0", 0.0),
+    "GATEWAY_TRACES__KEEP_NUMBERS": ("true", True),
+    "GATEWAY_DIALPLAN__PATH": ("/plans", "/plans"),
+    "GATEWAY_LOG__LEVEL": ("debug", "debug"),
+}
+PAIRS = {"GATEWAY_HTTP__CERTIFICATE": "GATEWAY_HTTP__KEY", "GATEWAY_HTTP__KEY": "GATEWAY_HTTP__CERTIFICATE"}
+
+
+def values(settings: msgspec.Struct, name: str = "GATEWAY") -> Iterator[tuple[str, object]]:
+    """Every key and its value, by the name that the environment has for it."""
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        key = f"{name}{'_' if name == 'GATEWAY' else '__'}{field.encode_name.upper()}"
+        if isinstance(value, msgspec.Struct):
+            yield from values(value, key)
+        else:
+            yield key, value
+
+
+def error(path: Path | None = None, /, **environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read_settings(path, environ)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without a settings file."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# -- what can be set
+
+
+def test_without_file_and_environment_both_doors_are_on_loopback_and_the_embedded_voice_answers():
+    settings, secrets = read_settings(None, {})
+
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8080)
+    assert (settings.private.host, settings.private.port) == ("127.0.0.1", 8081)
+    assert settings.voice.backend == "embedded"
+    assert (settings.calls.folder, settings.calls.max_active) == ("calls", 100)
+    assert not settings.traces.keep_numbers
+    assert secrets == Secrets()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_the_environment_sets_its_key_and_no_other(name: str):
+    text, value = NAMES[name]
+    environ = TOKEN | {name: text}
+    if name in PAIRS:
+        environ[PAIRS[name]] = NAMES[PAIRS[name]][0]
+
+    settings, _ = read_settings(None, environ)
+
+    changed = dict(values(settings)).items() - dict(values(Settings())).items()
+    assert (name, value) in changed
+    assert {key for key, _ in changed} == environ.keys() - TOKEN.keys()
+
+
+def test_every_key_there_is_can_be_set_by_the_environment():
+    assert {name for name, _ in values(Settings())} == NAMES.keys()
+
+
+def test_the_file_in_the_working_folder_is_read_without_being_named(elsewhere: Path):
+    (elsewhere / "gateway.toml").write_text('[voice]\nbackend = "echo"\n[calls]\nmax_active = 3\n')
+
+    settings, _ = read_settings(None, {"GATEWAY_CALLS__MAX_ACTIVE": "4"})
+
+    assert (settings.voice.backend, settings.calls.max_active) == ("echo", 4)
+
+
+def test_secrets_come_from_the_environment_or_from_a_file_and_are_not_shown(elsewhere: Path):
+    (elsewhere / "sid").write_text("AC123\n")
+    environ = {"TWILIO_AUTH_TOKEN": "a,b", "TWILIO_ACCOUNT_SID_FILE": str(elsewhere / "sid")}
+
+    _, secrets = read_settings(None, environ)
+
+    assert secrets.twilio_auth_token is not None
+    assert secrets.twilio_account_sid is not None
+    assert secrets.twilio_auth_token.reveal() == "a,b"
+    assert secrets.twilio_account_sid.reveal() == "AC123"
+    assert "AC123" not in repr(secrets)
+
+
+# -- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key"),
+    [
+        ("GATEWAY_HTTP__HOST", "0.0.0.0", "http.host"),
+        ("GATEWAY_HTTP__HOST", "::", "http.host"),
+        ("GATEWAY_HTTP__HOST", "192.0.2.7", "http.host"),
+        ("GATEWAY_HTTP__PUBLIC_URL", "https://gateway.example", "http.public_url"),
+    ],
+)
+def test_a_gateway_that_is_open_to_the_public_needs_an_auth_token(name: str, text: str, key: str):
+    message = error(**{name: text})
+
+    assert message.startswith(f"{key} = '{text}' opens the gateway to the public")
+    assert "TWILIO_AUTH_TOKEN is not set" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "localhost"])
+def test_on_loopback_no_auth_token_is_needed(host: str):
+    settings, secrets = read_settings(None, {"GATEWAY_HTTP__HOST": host})
+
+    assert settings.http.host == host
+    assert secrets.twilio_auth_token is None
+
+
+def test_an_empty_auth_token_is_none():
+    assert "TWILIO_AUTH_TOKEN is not set" in error(GATEWAY_HTTP__HOST="0.0.0.0", TWILIO_AUTH_TOKEN=" ")
+
+
+@pytest.mark.parametrize(("given", "missing"), [("certificate", "key"), ("key", "certificate")])
+def test_half_of_what_tls_needs_is_refused(given: str, missing: str):
+    message = error(**{f"GATEWAY_HTTP__{given.upper()}": "/tls/x.pem"})
+
+    assert message == f"http.{missing} is missing: TLS needs http.certificate and http.key"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("GATEWAY_HTTP__PORZ", ['did you mean "port"?', "public_url"]),
+        ("GATEWAY_HTPP__PORT", ['did you mean "http"?', "traces, voice"]),
+        ("GATEWAY_VOICE__EMBEDDED__VOICE", ["no such key", "scripts, workers"]),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str, words: list[str]):
+    message = error(**{name: "1"})
+
+    assert message.startswith(f"{name}: no such ")
+    assert all(word in message for word in words)
+
+
+def test_an_unknown_key_of_a_file_is_refused_with_its_line_and_without_its_value(elsewhere: Path):
+    path = elsewhere / "mine.toml"
+    path.write_text('[http]\nport = 1\nauth_token = "hush"\n')
+
+    message = error(path)
+
+    assert message.startswith(f"{path}:3: http.auth_token: no such key")
+    assert "hush" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "right"),
+    [
+        ("GATEWAY_HTTP__PORT", "http", "a whole number"),
+        ("GATEWAY_HTTP__PORT", "70000", "a whole number <= 65535"),
+        ("GATEWAY_CALLS__MAX_ACTIVE", "0", "a whole number >= 1"),
+        ("GATEWAY_CALLS__LONGEST_S", "0", "a number > 0"),
+        ("GATEWAY_CALLS__DRAIN_S", "-1", "a number >= 0"),
+        ("GATEWAY_TRACES__KEEP_NUMBERS", "perhaps", "true or false"),
+        ("GATEWAY_LOG__LEVEL", "loud", "one of debug, info, warning, error"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_what_would_be_right(name: str, text: str, right: str):
+    assert error(**{name: text}).startswith(f'{name} = "{text}": expected {right}')
+
+
+def test_every_flaw_is_told_at_once():
+    lines = error(GATEWAY_HTTP__PORT="x", GATEWAY_CALLS__MAX_ACTIVE="0", GATEWAY_TRACES__KEEP="1").splitlines()
+
+    assert [line.partition(" ")[0].rstrip(":") for line in sorted(lines)] == [
+        "GATEWAY_CALLS__MAX_ACTIVE",
+        "GATEWAY_HTTP__PORT",
+        "GATEWAY_TRACES__KEEP",
+    ]
+
+
+def test_an_auth_token_and_a_file_of_it_are_one_too_many():
+    assert error(TWILIO_AUTH_TOKEN="a", TWILIO_AUTH_TOKEN_FILE="b").endswith("keep one")

@@ -1,0 +1,163 @@
+from pathlib import Path
+
+import pytest
+
+import gateway.voices
+from gateway.config import ConfigError
+from gateway.contracts import RequestFailed
+from gateway.dialplan.plan import Dialplan, PlanError, load
+from gateway.testing.live import inline
+from gateway.voice.backends import BACKENDS
+from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
+from gateway.voice.embedded.models import INSTALL, MissingPart
+from gateway.voices import VoiceSettings, choose_voice, missing_voice
+
+TALK = """
+[default]
+plan = "talk"
+[plans.talk]
+steps = [{ do = "answer" }, { do = "converse", agent = "a" }]
+[agents.a]
+instructions = "Talk."
+"""
+SAY = """
+[default]
+plan = "closed"
+[plans.closed]
+steps = [{ do = "answer" }, { do = "say", text = "We are closed." }, { do = "hang_up" }]
+"""
+MISSING = [MissingPart("hibari-tts (text to speech)", INSTALL), MissingPart("rapidfuzz (phrases)", INSTALL)]
+
+
+@pytest.fixture
+def nothing_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.voices, "missing_parts", list)
+
+
+@pytest.fixture
+def parts_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.voices, "missing_parts", lambda: MISSING)
+
+
+def plan(folder: Path, text: str) -> Dialplan:
+    (folder / "plan.toml").write_text(text)
+    return load(folder / "plan.toml")
+
+
+# -- what is chosen
+
+
+@pytest.mark.usefixtures("nothing_missing")
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_voice_that_the_settings_name_answers_and_says_which_it_is(tmp_path: Path, name: str):
+    voice = choose_voice(VoiceSettings(backend=name), plan(tmp_path, TALK), inline)
+
+    assert voice.backend.name == name
+    assert voice.says.startswith(f"{name}: ")
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_the_embedded_voice_speaks_the_words_of_the_plan_itself(tmp_path: Path):
+    voice = choose_voice(VoiceSettings(), plan(tmp_path, SAY), inline)
+
+    assert isinstance(voice.backend, EmbeddedBackend)
+    assert voice.synthesizer is None
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_beside_another_voice_the_embedded_one_speaks_the_words_of_the_plan(tmp_path: Path):
+    voice = choose_voice(VoiceSettings(backend="echo"), plan(tmp_path, SAY), inline)
+
+    assert isinstance(voice.synthesizer, EmbeddedBackend)
+
+
+@pytest.mark.usefixtures("parts_missing")
+@pytest.mark.parametrize("name", ["echo", "scripted"])
+async def test_a_plan_without_words_of_its_own_needs_nothing_installed(tmp_path: Path, name: str):
+    voice = choose_voice(VoiceSettings(backend=name), plan(tmp_path, TALK), inline)
+
+    assert voice.synthesizer is None
+    with pytest.raises(RequestFailed, match=r"'Hello\.'"):
+        await voice.synthesize("Hello.", None)
+
+
+# -- what is refused, before the first call
+
+
+def test_an_unknown_voice_is_refused_with_the_known_ones(tmp_path: Path):
+    with pytest.raises(ConfigError) as refused:
+        choose_voice(VoiceSettings(backend="ecko"), plan(tmp_path, TALK), inline)
+
+    known = ", ".join(sorted(BACKENDS))
+    assert str(refused.value) == (
+        f"voice.backend = 'ecko': no such voice; did you mean \"echo\"? known: {known}"
+    )
+
+
+@pytest.mark.usefixtures("parts_missing")
+def test_missing_parts_are_named_with_the_command_that_installs_them(tmp_path: Path):
+    with pytest.raises(ConfigError) as refused:
+        choose_voice(VoiceSettings(), plan(tmp_path, TALK), inline)
+
+    assert missing_voice() == f"hibari-tts (text to speech), rapidfuzz (phrases); {INSTALL}"
+    assert str(refused.value).startswith(f"voice.backend = 'embedded' lacks {missing_voice()}")
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_nothing_is_missing_where_all_is_installed():
+    assert missing_voice() is None
+
+
+@pytest.mark.usefixtures("parts_missing")
+@pytest.mark.parametrize("name", ["echo", "scripted"])
+def test_a_plan_that_speaks_without_anything_that_could_is_refused(tmp_path: Path, name: str):
+    dialplan = plan(tmp_path, SAY)
+
+    with pytest.raises(PlanError) as refused:
+        choose_voice(VoiceSettings(backend=name), dialplan, inline)
+
+    assert str(refused.value).startswith(f"{tmp_path / 'plan.toml'}: plans.closed: a step says a text")
+    assert INSTALL in str(refused.value)
+
+
+@pytest.mark.usefixtures("nothing_missing")
+@pytest.mark.parametrize("name", ["embedded", "scripted"])
+def test_a_script_that_is_not_there_is_refused_with_file_key_value_and_the_known_ones(
+    tmp_path: Path, name: str
+):
+    dialplan = plan(tmp_path, TALK + 'script = "recepcion"\n')
+
+    with pytest.raises(PlanError) as refused:
+        choose_voice(VoiceSettings(backend=name), dialplan, inline)
+
+    assert str(refused.value) == (
+        f"{tmp_path / 'plan.toml'}: agents.a.script = 'recepcion': "
+        'no such script; did you mean "reception"? known: reception'
+    )
+
+
+def test_a_voice_that_follows_no_script_takes_any_plan(tmp_path: Path):
+    dialplan = plan(tmp_path, TALK + 'script = "recepcion"\n')
+
+    assert choose_voice(VoiceSettings(backend="echo"), dialplan, inline).backend.name == "echo"
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_a_folder_of_scripts_that_is_not_there_is_refused(tmp_path: Path):
+    settings = VoiceSettings(embedded=EmbeddedSettings(scripts=str(tmp_path / "none")))
+
+    with pytest.raises(ConfigError, match="none: there is no such folder"):
+        choose_voice(settings, plan(tmp_path, TALK), inline)
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_a_script_from_the_folder_of_the_settings_is_known(tmp_path: Path):
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    script = 'start = "a"\n[states.a]\nprompt = "Pizza."\nexpect = ["order"]\n'
+    (scripts / "pizza.toml").write_text(script + '[intents.order]\nphrases = ["order"]\nanswer = "Yes."\n')
+    settings = VoiceSettings(embedded=EmbeddedSettings(scripts=str(scripts)))
+
+    voice = choose_voice(settings, plan(tmp_path, TALK + 'script = "pizza"\n'), inline)
+
+    assert voice.backend.name == "embedded"
