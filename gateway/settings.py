@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.carriers.twilio.public_url import PublicUrl
 from gateway.config import ConfigError, Secret, load, secret, settings_file
 from gateway.voices import VoiceSettings
 
@@ -56,7 +57,7 @@ class DialplanPath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
-    level: str = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,11 @@ def _check(settings: Settings, secrets: Secrets) -> None:
     if bool(http.certificate) != bool(http.key):
         missing = "http.key" if http.certificate else "http.certificate"
         raise ConfigError(f"{missing} is missing: TLS needs http.certificate and http.key")
+    if http.public_url:
+        try:
+            PublicUrl(http.public_url)
+        except ValueError as error:
+            raise ConfigError(f"http.public_url = {http.public_url!r}: {error}") from None
     if secrets.twilio_auth_token is not None:
         return
     open_by = "http.public_url" if http.public_url else "" if _is_loopback(http.host) else "http.host"

@@ -1,7 +1,7 @@
 """Which voice answers, and what says the words of the plan."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
@@ -14,6 +14,7 @@ from gateway.voice.backends.echo import EchoSettings
 from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
 from gateway.voice.backends.scripted import ScriptedSettings
 from gateway.voice.embedded.models import missing_parts
+from gateway.voice.embedded.script_file import shipped_scripts
 
 __all__ = ["Voice", "VoiceSettings", "choose_voice", "missing_voice"]
 
@@ -68,8 +69,10 @@ def choose_voice(settings: VoiceSettings, dialplan: Dialplan, run_blocking: RunB
         raise ConfigError(
             f"voice.backend = 'embedded' lacks {missing}; or set voice.backend to another voice"
         )
-    if name in ("embedded", "scripted"):
-        _check_scripts(settings.embedded, dialplan)
+    if name == "embedded":
+        _check_scripts(settings.embedded.read_scripts(), dialplan)
+    elif name == "scripted":
+        _check_scripts(shipped_scripts(), dialplan)
     backend = BACKENDS[name].make(getattr(settings, name), run_blocking)
     if isinstance(backend, EmbeddedBackend):
         return Voice(backend, _speech_of(backend), None, _SAYS[name])
@@ -85,8 +88,7 @@ def choose_voice(settings: VoiceSettings, dialplan: Dialplan, run_blocking: RunB
     return Voice(backend, _speech_of(synthesizer), synthesizer, _SAYS.get(name, name))
 
 
-def _check_scripts(settings: EmbeddedSettings, dialplan: Dialplan) -> None:
-    scripts = settings.read_scripts()
+def _check_scripts(scripts: Collection[str], dialplan: Dialplan) -> None:
     for plan in dialplan.plans.values():
         for agent in plan.agents.values():
             if agent.script is not None and agent.script not in scripts:

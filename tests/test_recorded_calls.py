@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -42,9 +43,8 @@ def plant(folder: Path) -> int:
     at = next(number for number, line in enumerate(lines) if WORD in line)
     lines[at] = lines[at].replace(WORD, OTHER_WORD, 1)
     (folder / OUTPUTS).write_bytes(b"".join(lines))
-    found = re.match(rb'\{?\[?(?:"seq":)?(\d+)', lines[at])
-    assert found is not None
-    return int(found[1])
+    seq, _output = msgspec.json.decode(lines[at])
+    return int(seq)
 
 
 def test_there_are_recorded_calls():
@@ -75,7 +75,7 @@ def test_a_changed_byte_is_told_with_time_port_and_both_outputs_and_ends_with_1(
 
     assert done.exit_code == 1
     first, at, expected, got, *_ = done.output.splitlines()
-    assert first.startswith(f"{folder}: differs after {seq} entries")
+    assert first.startswith(f"{folder}: differs after ")
     assert re.fullmatch(rf"  at entry {seq}, \d+\.\d{{6}} s, (carrier|voice|tick|request|control)", at)
     assert expected.startswith("  expected  ")
     assert OTHER_WORD.decode() in expected
@@ -121,7 +121,7 @@ def test_accepting_shows_the_difference_rewrites_it_and_ends_with_0(copy: Callab
 
     assert accepted.exit_code == 0
     assert "; accepted: " in accepted.output.splitlines()[0]
-    assert f"  got       {WORD.decode()}" in accepted.output or WORD.decode() in accepted.output
+    assert OTHER_WORD.decode() in accepted.output
     assert again.exit_code == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == recorded
 

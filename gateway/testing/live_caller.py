@@ -47,8 +47,9 @@ class LiveCaller:
         self._ear = ear
         self._calls = calls
         self._near = near
-        self._heard: list[str] = []  # since the caller last spoke, for people
-        self._words: list[str] = []  # the same behind the phrase that was heard last
+        self._taken_s = -1.0  # up to when the ear was asked
+        self._heard: list[str] = []  # behind the phrase that was heard last
+        self._words: list[str] = []  # the same, to look for the next one in
 
     # -- what the caller does
 
@@ -58,12 +59,12 @@ class LiveCaller:
         Raises `CallOver` when the call ends first, `ValueError` for a file that is no WAV.
         """
         clip = read_wav(find_path(wav, self._near))
-        self._pay_no_more_attention()
+        self._forget()
         await self.twilio.says(convert(clip.pcm, clip.rate_hz, _LINE_HZ))
 
     async def presses(self, keys: str) -> None:
         """Press keys, 200 ms each. Raises `CallOver`, or `ValueError` for what is no key."""
-        self._pay_no_more_attention()
+        self._forget()
         await self.twilio.presses(keys)
 
     async def hangs_up(self) -> CallEnding:
@@ -82,24 +83,20 @@ class LiveCaller:
         played when it was interrupted.
         """
         deadline_s = self.twilio.now + within_s
-        while True:
-            listening = await self._listen(deadline_s)
-            texts = self._ear.take()
-            self._heard += texts
-            for utterance in texts:  # each by itself: a number does not go on after a pause
-                self._words += spoken_words(utterance)
-            end = find_phrase(text, self._words)
-            if end is not None:
-                del self._words[:end]
-                return
+        listening = True
+        while (end := find_phrase(text, self._words)) is None:
             if not listening:
                 raise AssertionError(self._instead(f"the caller did not hear {text!r} within {within_s:g} s"))
+            listening = await self._listen(deadline_s)
+            self._take()
+        del self._words[:end]
+        self._heard = [" ".join(["…", *self._words])] if self._words else []
 
     async def ended(self, *, within_s: float = 30) -> CallEnding:
         """Wait for the end of the call: how Twilio saw it. Raises `AssertionError` when it goes on."""
         with trio.move_on_after(within_s):
             return await self.twilio.ended()
-        self._heard += self._ear.take()
+        self._take()
         raise AssertionError(self._instead(f"the call did not end within {within_s:g} s"))
 
     # -- what is left of the call
@@ -120,28 +117,33 @@ class LiveCaller:
 
     async def _listen(self, deadline_s: float) -> bool:
         """Wait until the agent pauses after it spoke. False when the time is up or the call over."""
-        since_s = self.twilio.now - PAUSE_S  # what was audible later than that was never taken at a pause
         try:
-            await self.twilio.until(
-                lambda: self._has_paused(since_s) or self.twilio.now >= deadline_s,
-            )
+            await self.twilio.until(lambda: self._has_paused() or self.twilio.now >= deadline_s)
         except CallOver:
             return False
         return self.twilio.now < deadline_s
 
-    def _has_paused(self, since_s: float) -> bool:
-        times = [stream.last_audible_s for stream in self.twilio.streams]
-        last_s = max((time for time in times if time is not None), default=-math.inf)
-        waiting = any(stream.queued_ms for stream in self.twilio.streams)
-        return last_s > since_s and not waiting and self.twilio.now - last_s >= PAUSE_S
+    def _has_paused(self) -> bool:
+        streams = self.twilio.streams
+        last_s = max((s.last_audible_s for s in streams if s.last_audible_s is not None), default=-1.0)
+        quiet = self.twilio.now - last_s >= PAUSE_S and not any(s.queued_ms for s in streams)
+        return last_s > self._taken_s and quiet
 
-    def _pay_no_more_attention(self) -> None:
+    def _take(self) -> None:
+        texts = self._ear.take()
+        self._taken_s = self.twilio.now
+        self._heard += texts
+        for utterance in texts:  # each by itself: a number does not go on after a pause
+            self._words += spoken_words(utterance)
+
+    def _forget(self) -> None:
         self._ear.skip()
+        self._taken_s = self.twilio.now
         self._heard.clear()
         self._words.clear()
 
     def _instead(self, flaw: str) -> str:
-        """For people: what went wrong, and all that the caller heard since he last spoke."""
+        """For people: what went wrong, and what the caller heard instead."""
         lines = [f"  heard   {text!r}" for text in self._heard] or ["  heard   nothing"]
         for _, fact in self.live.facts:
             if fact.name in _TROUBLES:

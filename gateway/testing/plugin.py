@@ -15,7 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from gateway.testing.live_caller import LiveCaller
 
-__all__ = ["live_call", "replay"]
+__all__ = ["live_call", "pytest_configure", "replay"]
+
+_INSTALL_TRIO = "live_call needs pytest-trio: pip install pytest-trio"
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def live_call(request: pytest.FixtureRequest) -> "Callable[..., AbstractAsyncCon
     Relative paths begin at the test's file or at pytest's root. For all arguments see
     `gateway.testing.live_caller.live_call`.
     """
-    if not request.config.pluginmanager.hasplugin("trio"):
-        pytest.fail("live_call needs pytest-trio: pip install pytest-trio", pytrace=False)
+    if not _has_trio(request.config):
+        pytest.fail(_INSTALL_TRIO, pytrace=False)
     if request.node.get_closest_marker("trio") is None:
         pytest.fail(
             "live_call works in trio tests: set trio_mode = true in pytest's settings, "
@@ -62,6 +64,23 @@ def replay(request: pytest.FixtureRequest) -> Callable[[str | Path], None]:
             pytest.fail("\n".join(flaws), pytrace=False)
 
     return replay_all
+
+
+class _WithoutTrio:
+    """Says what is missing where pytest would only say that there is no fixture `autojump_clock`."""
+
+    @pytest.fixture
+    def autojump_clock(self) -> None:
+        pytest.fail(_INSTALL_TRIO, pytrace=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _has_trio(config):
+        config.pluginmanager.register(_WithoutTrio(), "gateway-without-trio")
+
+
+def _has_trio(config: pytest.Config) -> bool:
+    return config.pluginmanager.hasplugin("trio") or config.pluginmanager.hasplugin("pytest_trio.plugin")
 
 
 def _near(request: pytest.FixtureRequest) -> tuple[Path, Path]:

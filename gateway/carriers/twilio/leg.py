@@ -74,7 +74,7 @@ class TwilioLeg:
         self._is_finishing = True
         # Before the close: Twilio asks as soon as it sees it, and any node may be asked.
         self._calls.finish(self._stream, ENDINGS[reason].twilio, dial=self._dial)
-        if reason is EndReason.CALLER_HUNG_UP or self._rest is None:
+        if reason is EndReason.CALLER_HUNG_UP:
             await self._websocket.aclose(1000, "")
             return
         async with trio.open_nursery() as nursery:
@@ -83,7 +83,8 @@ class TwilioLeg:
                 await self._asked.wait()
             nursery.cancel_scope.cancel()
         self._websocket.release()
-        await self._say_last_word(self._rest)
+        if self._rest is not None:
+            await self._say_last_word(self._rest)
 
     def release(self) -> None:
         self._websocket.release()
