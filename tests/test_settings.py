@@ -191,7 +191,9 @@ def test_a_value_that_cannot_be_is_refused_with_what_would_be_right(name: str, t
 
 
 def test_every_flaw_is_told_at_once():
-    lines = error(GATEWAY_HTTP__PORT="x", GATEWAY_CALLS__MAX_ACTIVE="0", GATEWAY_TRACES__KEEP="1").splitlines()
+    lines = error(
+        GATEWAY_HTTP__PORT="x", GATEWAY_CALLS__MAX_ACTIVE="0", GATEWAY_TRACES__KEEP="1"
+    ).splitlines()
 
     assert [line.partition(" ")[0].rstrip(":") for line in sorted(lines)] == [
         "GATEWAY_CALLS__MAX_ACTIVE",

@@ -19,8 +19,11 @@ _LINE_HZ, _SPEECH_HZ = 8000, 24000
 class Ear(Protocol):
     """Follows one caller."""
 
-    def take(self) -> list[str]:
-        """What was heard since the last call of this method or of `skip`, one text an utterance."""
+    def take(self, *, paused: bool) -> list[str]:
+        """What was heard since the last call of this method or of `skip`, one text an utterance.
+
+        `paused`: the agent is silent, so that all it said was played.
+        """
 
     def skip(self) -> None:
         """Pay no attention to what was heard up to now."""
@@ -34,7 +37,7 @@ class TranscribingEar:
         self._transcribe = transcribe
         self._taken_bytes = 0
 
-    def take(self) -> list[str]:
+    def take(self, *, paused: bool) -> list[str]:  # noqa: ARG002 - half a sentence can be understood
         heard = self._caller.heard[self._taken_bytes :]
         self._taken_bytes += len(heard)
         parts = utterances(heard, _LINE_HZ, pause_ms=round(1000 * PAUSE_S))
@@ -46,7 +49,7 @@ class TranscribingEar:
 
 
 class ReadingEar:
-    """Reads what the agent said, cut where it was interrupted; to be taken when the agent pauses, so that it was played.
+    """Reads what the agent said, cut where it was interrupted. A text counts when it was played to its end.
 
     `facts`: of all calls so far. `said`: what steps of the plan said so far.
     """
@@ -56,7 +59,9 @@ class ReadingEar:
         self._said = said
         self._taken = (0, 0)
 
-    def take(self) -> list[str]:
+    def take(self, *, paused: bool) -> list[str]:
+        if not paused:
+            return []
         facts, said = self._taken
         texts = {f"step {number}": text for number, text in enumerate(self._said[said:])}
         for _, fact in self._facts[facts:]:

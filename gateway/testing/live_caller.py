@@ -88,7 +88,7 @@ class LiveCaller:
             if not listening:
                 raise AssertionError(self._instead(f"the caller did not hear {text!r} within {within_s:g} s"))
             listening = await self._listen(deadline_s)
-            self._take()
+            self._take(paused=listening or self.twilio.ending is not None)
         del self._words[:end]
         self._heard = [" ".join(["…", *self._words])] if self._words else []
 
@@ -96,7 +96,7 @@ class LiveCaller:
         """Wait for the end of the call: how Twilio saw it. Raises `AssertionError` when it goes on."""
         with trio.move_on_after(within_s):
             return await self.twilio.ended()
-        self._take()
+        self._take(paused=self._has_paused())
         raise AssertionError(self._instead(f"the call did not end within {within_s:g} s"))
 
     # -- what is left of the call
@@ -105,7 +105,7 @@ class LiveCaller:
     def folder(self) -> Path:
         """Where the call is written, complete when the block has ended. Raises `ValueError` if it is not."""
         if self._calls is None or not self.live.facts:
-            raise ValueError("the call is not written anywhere: pass folder=… to live_call")
+            raise ValueError("the call is not written: it never began, or live_call was given no folder=…")
         return self._calls / self.live.facts[0][0]
 
     @property
@@ -129,8 +129,8 @@ class LiveCaller:
         quiet = self.twilio.now - last_s >= PAUSE_S and not any(s.queued_ms for s in streams)
         return last_s > self._taken_s and quiet
 
-    def _take(self) -> None:
-        texts = self._ear.take()
+    def _take(self, *, paused: bool) -> None:
+        texts = self._ear.take(paused=paused)
         self._taken_s = self.twilio.now
         self._heard += texts
         for utterance in texts:  # each by itself: a number does not go on after a pause
@@ -174,34 +174,42 @@ async def live_call(
     `PlanError`; `RuntimeError` in real time.
     """
     _require_virtual_time()
+    plan = dialplan if isinstance(dialplan, Dialplan) else find_path(dialplan, near)
     said: list[str] = []
     settings = EmbeddedSettings(scripts=str(find_path(scripts, near)) if scripts is not None else None)
-    models: Models | None = None
-    if backend == "scripted":
-        shown = ScriptedSettings(hears=tuple(hears))
-        backend = ScriptedBackend(shown, inline, scripts=settings.read_scripts())
-    else:
-        models = _models()
-        if backend == "embedded":
-            backend = EmbeddedBackend(settings, inline, load=_models)
-    if isinstance(backend, str):
-        raise ValueError(f"backend={backend!r}: it is 'embedded', 'scripted', or a VoiceBackend of your own")
+    voice, models = _voice(backend, settings, hears)
 
     async def say(text: str, _voice: str | None) -> bytes:
         """For the steps of the plan."""
         said.append(text)
         return await inline(models.synthesize if models is not None else tone, text)
 
-    plan = dialplan if isinstance(dialplan, Dialplan) else find_path(dialplan, near)
     async with (
         open_tasks(),  # a single error leaves the block as it is
-        live_gateway(plan, backend, folder=folder, synthesize=say) as live,
+        live_gateway(plan, voice, folder=folder, synthesize=say) as live,
         live.twilio.call(from_=from_, to=to) as caller,
     ):
         ear: Ear = ReadingEar(live.facts, said)
         if models is not None:
             ear = TranscribingEar(caller, models.transcribe)
         yield LiveCaller(caller, live, ear, folder, near)
+
+
+def _voice(
+    backend: str | VoiceBackend, settings: EmbeddedSettings, hears: Sequence[str]
+) -> tuple[VoiceBackend, Models | None]:
+    """Who answers; and the models, with which the caller understands it unless it speaks in tones."""
+    match backend:
+        case "scripted":
+            heard = ScriptedSettings(hears=tuple(hears))
+            return ScriptedBackend(heard, inline, scripts=settings.read_scripts()), None
+        case "embedded":
+            models = _models()
+            return EmbeddedBackend(settings, inline, load=lambda: models), models
+        case str():
+            raise ValueError(f"backend={backend!r}: 'embedded', 'scripted' or a VoiceBackend would be right")
+        case _:
+            return backend, _models()
 
 
 def _require_virtual_time() -> None:

@@ -19,9 +19,9 @@ _SHORT = 3  # letters: "is" becomes "did", "a" is lost
 _ALIKE = 0.6  # below it a word is not misheard but another one
 _SAME = 0.85
 
-_NEGATIONS = frozenset("never no none not".split())
+_NEGATIONS = frozenset(("never", "no", "none", "not"))
 _SOUND_LIKE = {"1": "won", "2": "to too", "4": "for", "8": "ate"}
-_HOMOPHONE_COST = 0.2
+_HOMOPHONE_COST = 0.1
 
 
 def spoken_words(text: str) -> list[str]:
@@ -93,7 +93,7 @@ def _swapped(wanted: str, heard: str) -> float:
     """One word that was taken for another."""
     if wanted == heard:
         return 0.0
-    if heard in _SOUND_LIKE.get(wanted, "").split():
+    if heard in _SOUND_LIKE.get(wanted, "").split() or wanted in _SOUND_LIKE.get(heard, "").split():
         return _HOMOPHONE_COST
     if _alone(wanted) + _alone(heard) == math.inf:
         return math.inf

@@ -75,6 +75,7 @@ class _WithoutTrio:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Be of help where pytest-trio is not installed."""
     if not _has_trio(config):
         config.pluginmanager.register(_WithoutTrio(), "gateway-without-trio")
 

@@ -5,10 +5,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import trio
 
@@ -20,11 +21,12 @@ _ROOT = Path(__file__).parents[2]
 _OURS = ("GATEWAY_", "TWILIO_")
 _LONGEST_S = 18  # of one test; a start takes one second
 _OPENING_LINES = 4
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Served:
-    """`lines`: what it printed when it took calls. `pid`: what to send signals to."""
+    """`lines`: what it printed when it took calls."""
 
     process: trio.Process
     lines: list[str]
@@ -52,24 +54,21 @@ class Served:
         )
 
 
-def environment(**variables: str) -> dict[str, str]:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """This process's, without settings; free ports, a voice that needs nothing, and what `variables` say."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return (
-        kept
-        | {
-            "PYTHONPATH": str(_ROOT),
-            "GATEWAY_HTTP__PORT": "0",
-            "GATEWAY_PRIVATE__PORT": "0",
-            "GATEWAY_VOICE__BACKEND": "echo",
-            "GATEWAY_DIALPLAN__PATH": str(_ROOT / "dialplans" / "reception.toml"),
-        }
-        | variables
-    )
+    defaults = {
+        "PYTHONPATH": str(_ROOT),
+        "GATEWAY_HTTP__PORT": "0",
+        "GATEWAY_PRIVATE__PORT": "0",
+        "GATEWAY_VOICE__BACKEND": "echo",
+        "GATEWAY_DIALPLAN__PATH": str(_ROOT / "dialplans" / "reception.toml"),
+    }
+    return {**kept, **defaults, **variables}
 
 
 async def run_gateway(
-    *arguments: str, folder: Path, longest_s: float = _LONGEST_S, **variables: str
+    *arguments: str, folder: Path, variables: Mapping[str, str] = _NOTHING, longest_s: float = _LONGEST_S
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself, in `folder`. What it printed is text."""
     with trio.fail_after(longest_s):
@@ -79,13 +78,13 @@ async def run_gateway(
             capture_stderr=True,
             check=False,
             cwd=folder,
-            env=environment(**variables),
+            env=environment(variables),
         )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @asynccontextmanager
-async def serving(folder: Path, **variables: str) -> AsyncIterator[Served]:
+async def serving(folder: Path, variables: Mapping[str, str] = _NOTHING) -> AsyncIterator[Served]:
     """A gateway that takes calls, run in `folder`; killed when the block is left and it still runs."""
     with trio.fail_after(_LONGEST_S), (folder / "stderr").open("wb") as stderr:
         process = await trio.lowlevel.open_process(
@@ -93,7 +92,7 @@ async def serving(folder: Path, **variables: str) -> AsyncIterator[Served]:
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=folder,
-            env=environment(**variables),
+            env=environment(variables),
         )
         assert process.stdout is not None
         async with process.stdout:

@@ -5,27 +5,33 @@ import wave
 from pathlib import Path
 
 import pytest
-from tests.sockets.gateway_process import run_gateway
-from tests.voice.offline import needs_models
 
 from gateway.serve import build_core
 from gateway.traces import replay
+from tests.sockets.gateway_process import run_gateway
+from tests.voice.offline import needs_models
 
-_REAL_TIME_S = 120  # the recorded caller talks for 45 s
+_REAL_TIME_S = 120  # the recorded caller talks for 40 s
 
 
 @needs_models
 async def test_the_demonstration_shows_both_sides_a_latency_an_interruption_and_an_exact_replay(
     tmp_path: Path,
 ):
-    """Slow: a call of some 45 s in real time, with the real models."""
+    """Slow: a call of some 40 s in real time, with the real models."""
     done = await run_gateway(
-        "demo", "--exit", folder=tmp_path, longest_s=_REAL_TIME_S, GATEWAY_VOICE__BACKEND="embedded"
+        "demo",
+        "--exit",
+        folder=tmp_path,
+        longest_s=_REAL_TIME_S,
+        variables={"GATEWAY_VOICE__BACKEND": "embedded"},
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert re.search(r" s  agent   Thank you for calling the Harbour Kitchen\. How can I help you\?", done.stdout)
+    assert re.search(
+        r" s  agent   Thank you for calling the Harbour Kitchen\. How can I help you\?", done.stdout
+    )
     assert re.search(r" s  caller  .*opening hours", done.stdout)
     assert re.search(r" s  agent   We are open from Tuesday to Sunday", done.stdout)
     assert re.search(r"the caller interrupts; the agent was cut after \d+\.\d s: “We are open", done.stdout)
@@ -75,7 +81,7 @@ async def test_a_recording_that_cannot_be_used_is_told_in_one_line(tmp_path: Pat
 
 
 async def test_without_a_folder_for_calls_there_is_nothing_to_show(tmp_path: Path):
-    done = await run_gateway("demo", "--exit", folder=tmp_path, GATEWAY_CALLS__FOLDER="")
+    done = await run_gateway("demo", "--exit", folder=tmp_path, variables={"GATEWAY_CALLS__FOLDER": ""})
 
     assert done.returncode == 2
     assert done.stderr.startswith("gateway: calls.folder is empty")

@@ -1,19 +1,26 @@
 """`gateway serve` from outside: what it prints, answers and refuses, and how it ends."""
 
 from pathlib import Path
+from typing import TypedDict
 
 import httpx
 import msgspec
 import pytest
 import trio
-from tests.sockets.gateway_process import AUTH_TOKEN, Served, run_gateway, serving
 
 from gateway.calls.record import CallRecord
 from gateway.contracts import EndReason
 from gateway.testing.twilio_call import EndedBy
 from gateway.testing.twilio_requests import sign
+from tests.sockets.gateway_process import AUTH_TOKEN, Served, run_gateway, serving
 
-NUMBERS = {"from_": "+15550100001", "to": "+15550100002"}
+
+class Numbers(TypedDict):
+    from_: str
+    to: str
+
+
+NUMBERS = Numbers(from_="+15550100001", to="+15550100002")
 SPEECH = b"\x00\x40" * 4000  # half a second that is loud
 TOKEN = {"TWILIO_AUTH_TOKEN": AUTH_TOKEN}
 FORM = {
@@ -50,7 +57,7 @@ def record_of(folder: Path) -> CallRecord:
 
 
 async def test_it_prints_a_line_for_each_door_and_which_voice_answers(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served:
+    async with serving(tmp_path, TOKEN) as served:
         public, private, voice, calls = served.lines
 
     assert public.endswith(f"Twilio: POST {served.public_url}/twilio/voice")
@@ -60,7 +67,7 @@ async def test_it_prints_a_line_for_each_door_and_which_voice_answers(tmp_path: 
 
 
 async def test_a_caller_is_answered_over_tcp_and_hears_what_the_voice_says(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served, served.twilio() as twilio:
+    async with serving(tmp_path, TOKEN) as served, served.twilio() as twilio:
         async with twilio.call(**NUMBERS) as caller:
             await caller.says(SPEECH)
             await caller.quiet(0.5)
@@ -77,7 +84,7 @@ async def test_a_caller_is_answered_over_tcp_and_hears_what_the_voice_says(tmp_p
 
 
 async def test_a_request_that_twilio_did_not_sign_is_refused(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served:
+    async with serving(tmp_path, TOKEN) as served:
         url = f"{served.public_url}/twilio/voice"
         unsigned = await post(url)
         forged = await post(url, sign("another-token", url, FORM))
@@ -91,7 +98,7 @@ async def test_a_request_that_twilio_did_not_sign_is_refused(tmp_path: Path):
 
 
 async def test_the_public_door_knows_nothing_but_twilios_paths(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served:
+    async with serving(tmp_path, TOKEN) as served:
         statuses = [
             (await post(f"{served.public_url}{path}")).status_code
             for path in ("/", "/twilio", "/metrics", "/healthz")
@@ -101,7 +108,7 @@ async def test_the_public_door_knows_nothing_but_twilios_paths(tmp_path: Path):
 
 
 async def test_the_private_door_tells_health_readiness_and_metrics(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served:
+    async with serving(tmp_path, TOKEN) as served:
         health = await get(f"{served.private_url}/healthz")
         ready = await get(f"{served.private_url}/readyz")
         metrics = await get(f"{served.private_url}/metrics")
@@ -126,7 +133,7 @@ async def test_without_an_auth_token_twilios_paths_are_not_there_and_the_start_s
 
 
 async def test_sigterm_without_calls_ends_it_at_once(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served:
+    async with serving(tmp_path, TOKEN) as served:
         served.terminate()
         with trio.fail_after(5):
             code = await served.process.wait()
@@ -135,7 +142,7 @@ async def test_sigterm_without_calls_ends_it_at_once(tmp_path: Path):
 
 
 async def test_sigterm_lets_a_call_finish_refuses_new_ones_and_then_ends(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served, served.twilio() as twilio:
+    async with serving(tmp_path, TOKEN) as served, served.twilio() as twilio:
         async with twilio.call(**NUMBERS) as caller:
             await caller.silence(0.2)
             served.terminate()
@@ -160,7 +167,7 @@ async def test_sigterm_lets_a_call_finish_refuses_new_ones_and_then_ends(tmp_pat
 
 
 async def test_a_second_sigterm_ends_the_calls_that_are_on(tmp_path: Path):
-    async with serving(tmp_path, **TOKEN) as served, served.twilio() as twilio:
+    async with serving(tmp_path, TOKEN) as served, served.twilio() as twilio:
         async with twilio.call(**NUMBERS) as caller:
             await caller.silence(0.2)
             served.terminate()
@@ -184,7 +191,8 @@ async def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, section:
     async with taken:
         port = taken.socket.getsockname()[1]
 
-        done = await run_gateway("serve", folder=tmp_path, **{f"GATEWAY_{section.upper()}__PORT": str(port)})
+        variables = {f"GATEWAY_{section.upper()}__PORT": str(port)}
+        done = await run_gateway("serve", folder=tmp_path, variables=variables)
 
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert line.startswith(f"gateway: {section}.port = {port}: 127.0.0.1 cannot be opened there (Address")
@@ -208,7 +216,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path, section:
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 async def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path, variables: dict[str, str], told: str):
-    done = await run_gateway("serve", folder=tmp_path, **variables)
+    done = await run_gateway("serve", folder=tmp_path, variables=variables)
 
     assert done.stderr.startswith(f"gateway: {told}"), done.stderr[-300:]
     assert done.stderr.count("\n") == 1
