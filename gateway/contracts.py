@@ -41,6 +41,7 @@ class EndReason(enum.StrEnum):
     CARRIER_INVALID = "carrier_invalid"
     NEVER_STARTED = "never_started"
     VOICE_UNAVAILABLE = "voice_unavailable"
+    UNAPOLOGIZED = "unapologized"
     BUG = "bug"
 
 
@@ -71,6 +72,7 @@ ENDINGS: Mapping[EndReason, Ending] = {
     EndReason.CARRIER_INVALID: Ending("theirs", 400, "apologize"),
     EndReason.NEVER_STARTED: Ending("theirs", 408, "hangup"),
     EndReason.VOICE_UNAVAILABLE: Ending("ours", 503, "hangup"),  # the apology was played in the call
+    EndReason.UNAPOLOGIZED: Ending("ours", 503, "apologize"),  # the same, but no apology could be played
     EndReason.BUG: Ending("ours", 500, "apologize"),
 }
 

@@ -1,5 +1,6 @@
 """An agent talks with the caller: what the voice says becomes audio, cuts, tools and facts."""
 
+import collections
 from collections.abc import Callable, Collection
 from typing import assert_never
 
@@ -28,6 +29,11 @@ class Transfer(msgspec.Struct, frozen=True):
 Wish = EndCall | Transfer
 
 
+# Audio of the caller that waits for the voice to be reached; older words than these are no use to anybody.
+_MOST_EARLY_S = 3
+_MOST_APPEND_BYTES = 48_000  # a second: a gap that is filled with silence comes in one piece
+
+
 class _TransferArguments(msgspec.Struct):
     destination: str
 
@@ -51,6 +57,7 @@ class Conversation:
     """One `converse` step: a `SessionCore` on one side, the downlink on the other.
 
     `emit` takes outputs in order. `settle_leg` has the call read what the leg has to say at once.
+    `dead_air_s`: how long the voice may owe an answer.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Conversation:
         destinations: Collection[str],
         emit: Callable[[Output], None],
         settle_leg: Callable[[float], None],
+        dead_air_s: float,
     ) -> None:
         self.number = number
         self._session = session
@@ -69,6 +77,11 @@ class Conversation:
         self._destinations = destinations
         self._emit = emit
         self._settle_leg = settle_leg
+        self._dead_air_s = dead_air_s
+        self._early: collections.deque[bytes] | None = collections.deque(maxlen=_MOST_EARLY_S * 50)
+        self._owed_since: float | None = None  # an answer
+        self._has_retried = False
+        self._running_tools: set[str] = set()
         self._own_tools = {tool.name for tool in session.agent.tools}
         self._closing: Wish | None = None
         self._wish: Wish | None = None  # the same, until the call takes it
@@ -78,13 +91,26 @@ class Conversation:
 
     # -- what the call says
 
-    def opened(self) -> None:
+    def opened(self, now: float) -> None:
         self._session.opened()
+        self._owed_since = now
+        early, self._early = self._early or (), None
+        for pcm in early:
+            self._session.send_audio(pcm)
         self._emit(Fact("session.opened", {"agent": self._session.agent.name}))
 
     def carry(self, pcm: bytes) -> None:
         """The caller's next samples: PCM16 at 24 000 Hz."""
-        self._session.send_audio(pcm)
+        for at in range(0, len(pcm), _MOST_APPEND_BYTES):
+            piece = pcm[at : at + _MOST_APPEND_BYTES]
+            if self._early is not None:
+                self._early.append(piece)
+            else:
+                self._session.send_audio(piece)
+
+    def owes_answer(self, now: float) -> bool:
+        """The voice has been silent for too long although it was its turn: it is as good as lost."""
+        return self._owed_since is not None and now - self._owed_since > self._dead_air_s
 
     def press(self, digit: str, now: float) -> None:
         """A key is a turn: it interrupts like a word. Once the agent is done, it means nothing."""
@@ -92,7 +118,7 @@ class Conversation:
             return
         self._interrupt(now)
         self._session.press(digit)
-        self._stopped_at = now
+        self._stopped_at = self._owed_since = now
 
     def receive(self, event: str, now: float) -> None:
         self._session.receive(event)
@@ -106,9 +132,18 @@ class Conversation:
             self._emit(Fact("turn.answered", {"latency_ms": latency_ms}))
             self._stopped_at = None
 
-    def tool_done(self, call: str, output: str, *, failed: bool) -> None:
+    def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
+        if call not in self._running_tools:
+            return  # it was asked for in an earlier conversation
+        self._running_tools.discard(call)
+        self._owed_since = now
         self._emit(Fact("tool.failed" if failed else "tool.answered"))
         self._session.tool_answered(call, output)
+
+    @property
+    def closing(self) -> bool:
+        """The agent has asked for the end, or for a transfer that was not refused."""
+        return self._closing is not None
 
     def take_wish(self) -> Wish | None:
         """What the agent wants of the call, once; from then on it is heard to its end."""
@@ -138,6 +173,7 @@ class Conversation:
     def _take(self, event: said.SessionEvent, now: float) -> None:
         match event:
             case said.AgentAudio():
+                self._owed_since = None
                 self._downlink.add(event.item, event.pcm)
                 if self._downlink.overfull:
                     self._emit(Fact("response.overran", {"item": event.item}))
@@ -146,15 +182,21 @@ class Conversation:
                 self._downlink.finish(event.item)
             case said.SpeechStarted():
                 self._emit(Fact("caller.started"))
+                self._stopped_at = self._owed_since = None
                 self._interrupt(now)
             case said.SpeechStopped():
-                self._stopped_at = now - event.silent_for_s
+                if self._closing is None:
+                    self._stopped_at, self._owed_since = now - event.silent_for_s, now
                 self._emit(Fact("caller.stopped", {"silent_ms": round(event.silent_for_s * 1000)}))
             case said.Transcript():
                 self._emit(Fact(f"{event.who}.said", {"text": event.text, "item": event.item}))
             case said.ResponseStarted():
-                pass  # its audio is what counts
+                if (
+                    self._closing is not None
+                ):  # the agent is done; what it would still say keeps nobody waiting
+                    self._session.cancel()
             case said.ResponseEnded():
+                self._response_ended(event.status, now)
                 fields = {"status": event.status, "matched": event.matched}
                 self._emit(Fact("response.ended", {k: v for k, v in fields.items() if v is not None}))
             case said.ToolCalled():
@@ -165,6 +207,17 @@ class Conversation:
                 self._emit(Fact("voice.troubled", {"code": event.code, "message": event.message}))
             case _:
                 assert_never(event)
+
+    def _response_ended(self, status: str, now: float) -> None:
+        if status in ("failed", "incomplete") and not self._has_retried:
+            self._has_retried = True
+            self._owed_since = now
+            self._session.respond()
+        elif status == "completed":
+            self._has_retried = False
+            self._owed_since = None
+            if not self._downlink.speaking(now):
+                self._stopped_at = None  # an answer without audio: the next audio answers something else
 
     def _interrupt(self, now: float) -> None:
         if self._closing is not None:
@@ -190,6 +243,7 @@ class Conversation:
         elif call.name == "transfer_call":
             self._transfer(call)
         elif call.name in self._own_tools:
+            self._running_tools.add(call.call)
             self._emit(RunTool(id=call.call, name=call.name, arguments=call.arguments))
         else:
             self._session.tool_answered(call.call, f"There is no tool {call.name!r}.")

@@ -26,6 +26,7 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     longest_s: float = 4 * 3600
     idle_timeout_ms: int = 6000  # of silence, until the agent asks whether somebody is there
+    dead_air_s: float = 15.0  # that the voice may owe an answer, until it is taken for lost
 
 
 class Steps(Protocol):
@@ -87,11 +88,13 @@ class CallCore:
                 if self._conversation is not None:
                     self._conversation.receive(str(data), now)
             case "command":
-                self._command(_commands.decode(data))
+                self._command(_commands.decode(data), now)
             case "tick":
                 self._leg.advance(now)
                 if now > self._settings.longest_s:
                     self._end(c.EndReason.TOO_LONG)
+                elif self._conversation is not None and self._conversation.owes_answer(now):
+                    self._lose_voice(f"no answer for {self._settings.dead_air_s:g} s", refused=False)
             case _:
                 assert_never(port)
         self._settle(now)
@@ -129,6 +132,7 @@ class CallCore:
             destinations=self._destinations,
             emit=self._emit,
             settle_leg=self._settle_leg,
+            dead_air_s=self._settings.dead_air_s,
         )
 
     def transfer(self, destination: str) -> None:
@@ -141,7 +145,7 @@ class CallCore:
 
     # -- what the driver reports
 
-    def _command(self, command: c.Command) -> None:
+    def _command(self, command: c.Command, now: float) -> None:
         talk = self._conversation
         match command:
             case c.CarrierClosed():
@@ -150,11 +154,10 @@ class CallCore:
                 self._end(command.reason)
             case c.VoiceOpened():
                 if talk is not None and talk.number == command.session:
-                    talk.opened()
+                    talk.opened(now)
             case c.VoiceEnded():
                 if talk is not None and talk.number == command.session:
-                    self._emit(c.Fact("session.lost", {"refused": command.refused, "detail": command.detail}))
-                    self._apologize()
+                    self._lose_voice(command.detail, refused=command.refused)
             case c.ClipReady():
                 if self._clip == command.id and self._downlink is not None:
                     self._clip = None
@@ -166,7 +169,7 @@ class CallCore:
                     self._clip_failed(command.detail)
             case c.ToolDone():
                 if talk is not None:
-                    talk.tool_done(command.id, command.output, failed=command.failed)
+                    talk.tool_done(command.id, command.output, now, failed=command.failed)
             case c.TransferTaken():
                 self._end(c.EndReason.TRANSFERRED)
             case c.TransferRefused():
@@ -174,10 +177,19 @@ class CallCore:
             case _:
                 assert_never(command)
 
+    def _lose_voice(self, detail: str, *, refused: bool) -> None:
+        self._emit(c.Fact("session.lost", {"refused": refused, "detail": detail}))
+        if self._conversation is not None and self._conversation.closing:
+            self._close_conversation()  # the agent had said its last word; what it wanted is done all the same
+        else:
+            self._apologize()
+
     def _clip_failed(self, detail: str) -> None:
         self._emit(c.Fact("clip.failed", {"detail": detail}))
-        if self._then is c.EndReason.VOICE_UNAVAILABLE:  # not even the apology can be had
-            self._clip = None
+        if (
+            self._then is c.EndReason.VOICE_UNAVAILABLE
+        ):  # not even the apology can be had: the carrier says one
+            self._end(c.EndReason.UNAPOLOGIZED)
             return
         self._apologize()
 

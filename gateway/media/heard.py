@@ -5,6 +5,9 @@ import msgspec
 __all__ = ["Heard", "HeardLedger", "ItemHeard", "words_heard"]
 
 
+_MOST_ITEMS = 50
+
+
 class Heard(msgspec.Struct, frozen=True):
     """Bounds on one monotonic playout axis: milliseconds of agent audio sent since the call began.
 
@@ -36,7 +39,7 @@ class _Span(msgspec.Struct):
 
 
 class HeardLedger:
-    """Maps the playout axis to response items. Items live until the caller asks for them to be forgotten."""
+    """Maps the playout axis to response items, of which it remembers those that can still be heard or cut."""
 
     def __init__(self) -> None:
         self._items: dict[str, ItemHeard] = {}
@@ -66,13 +69,16 @@ class HeardLedger:
             span.item.high_ms = max(span.item.high_ms, _within(heard.high_ms, span))
         while self._open and self._open[0].end_ms <= heard.low_ms:
             self._open.pop(0)
+        while len(self._items) > _MOST_ITEMS:  # long heard: a call of hours has thousands
+            del self._items[next(iter(self._items))]
 
     def cut(self) -> list[ItemHeard]:
         """The leg was cleared: what is not heard by now never will be. Returns the items that lost audio."""
         cut = [span.item for span in self._open if span.item.low_ms < span.item.sent_ms]
         waiting = [i for i in self._items.values() if i.sent_ms < i.received_ms and i not in cut]
         self._open.clear()
-        return cut + waiting
+        self._items.clear()
+        return list({item.item: item for item in cut + waiting}.values())
 
     @property
     def all_heard(self) -> bool:
@@ -81,9 +87,6 @@ class HeardLedger:
 
     def item(self, item: str) -> ItemHeard:
         return self._items.get(item, ItemHeard(item))
-
-    def forget(self, item: str) -> None:
-        self._items.pop(item, None)
 
 
 def _within(axis_ms: float, span: _Span) -> float:

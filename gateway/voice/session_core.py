@@ -29,6 +29,9 @@ from gateway.wire import realtime
 
 __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
 
+# Only what may still be interrupted matters; a call of hours has thousands of items.
+_MOST_TEXTS = 50
+
 BYTES_PER_MS = 48  # PCM16 at 24 000 Hz
 
 
@@ -98,7 +101,9 @@ class SessionCore:
         self._outgoing: list[Outgoing] = []
         self._sent_events = 0
         self._sent_bytes = 0
-        self._response: str | None = None  # the one that the voice works on
+        self._asked_in: str | None = None  # the event that asked for a response which has not begun
+        self._cancel_next = False  # that response is cancelled as soon as it has
+        self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
         self._cut: set[str] = set()  # cancelled: whatever still arrives of these is not for the caller
         self._wants_response = False  # asked for while another one was still running
         self._greeted = False
@@ -137,18 +142,17 @@ class SessionCore:
 
     def respond(self) -> None:
         """Have the voice answer what it has; once the running response is over, if there is one."""
-        if self._response is not None:
+        if self._asked_in is not None or self._running:
             self._wants_response = True
             return
-        self._step("asked")
-        self._send(type="response.create")
+        self._ask()
 
     def cancel(self) -> None:
-        """Stop the running response; what still arrives of it is dropped. Nothing when none runs."""
+        """Stop what is being said or was asked for; what still arrives of it is dropped. Nothing when nothing is."""
         self._wants_response = False
-        if self._response is not None and self._response not in self._cut:
-            self._cut.add(self._response)
-            self._send(type="response.cancel", response_id=self._response)
+        self._cancel_next = self._asked_in is not None
+        for response in self._running:
+            self._cut_short(response)
 
     def tool_answered(self, call: str, output: str, *, respond: bool = True) -> None:
         item = {"type": "function_call_output", "call_id": call, "output": output}
@@ -163,9 +167,7 @@ class SessionCore:
         event = realtime.decode(text)
         match event:
             case realtime.AudioDelta():
-                if event.response_id not in self._cut:
-                    self._step("audio")
-                    self._events.append(AgentAudio(event.item_id, event.delta))
+                self._audio(event)
             case realtime.SessionCreated():
                 self.session_id = event.session.id
             case realtime.SessionUpdated():
@@ -179,22 +181,23 @@ class SessionCore:
             case realtime.InputTranscript():
                 self._events.append(Transcript("caller", event.transcript.strip(), event.item_id))
             case realtime.ResponseCreated():
-                self._response = event.response.id
-                self._step("asked")
-                self._events.append(ResponseStarted(event.response.id))
+                self._begin(event.response.id)
             case realtime.TranscriptDelta():
                 if event.response_id not in self._cut:
-                    self._texts[event.item_id] = self._texts.get(event.item_id, "") + event.delta
+                    self._write(event.item_id, self.text(event.item_id) + event.delta)
             case realtime.OutputTranscript():
                 if event.response_id not in self._cut:
-                    self._texts[event.item_id] = event.transcript
+                    self._write(event.item_id, event.transcript)
                     self._events.append(Transcript("agent", event.transcript.strip(), event.item_id))
             case realtime.ItemDone():
-                if event.response_id not in self._cut:
-                    self._events.append(AgentAudioDone(event.item_id))
+                self._item_done(event.response_id, event.item_id)
             case realtime.ResponseDone():
                 self._response_done(event.response)
             case realtime.Failed():
+                if event.error.event_id is not None and event.error.event_id == self._asked_in:
+                    self._asked_in = None  # there will be no such response
+                    self._cancel_next = False
+                    self._ask_if_wanted()
                 self._events.append(VoiceTrouble(event.error.code or event.error.type, event.error.message))
             case realtime.Unknown():
                 if event.problem:
@@ -207,7 +210,8 @@ class SessionCore:
     @property
     def responding(self) -> bool:
         """A response is being made that has not been cancelled."""
-        return self._wants_response or (self._response is not None and self._response not in self._cut)
+        asked = self._asked_in is not None and not self._cancel_next
+        return self._wants_response or asked or any(response not in self._cut for response in self._running)
 
     def text(self, item: str) -> str:
         """What the agent says in `item`, as far as the voice has told."""
@@ -232,28 +236,74 @@ class SessionCore:
         if greeting is None:
             self.respond()
             return
-        self._step("asked")
         # The model is told in words; a voice of ours reads the text itself.
-        response = {
-            "instructions": f"Greet the caller with exactly these words: {greeting}",
-            "metadata": {"say": greeting},
-        }
-        self._send(type="response.create", response=response)
+        instructions = f"Greet the caller with exactly these words: {greeting}"
+        self._ask({"instructions": instructions, "metadata": {"say": greeting}})
+
+    def _ask(self, response: dict[str, object] | None = None) -> None:
+        self._step("asked")
+        self._asked_in = self._send(type="response.create", **({"response": response} if response else {}))
+
+    def _begin(self, response: str) -> None:
+        self._running.setdefault(response, [])
+        self._step("asked")
+        self._events.append(ResponseStarted(response))
+        if self._asked_in is not None:
+            self._asked_in = None
+            if self._cancel_next:
+                self._cut_short(response)
+            self._cancel_next = False
+
+    def _cut_short(self, response: str) -> None:
+        if response not in self._cut:
+            self._cut.add(response)
+            self._send(type="response.cancel", response_id=response)
+
+    def _audio(self, event: realtime.AudioDelta) -> None:
+        items = self._running.setdefault(event.response_id, [])
+        if event.response_id in self._cut:
+            return
+        if len(event.delta) % 2:
+            self._events.append(VoiceTrouble("malformed_event", f"{len(event.delta)} bytes of PCM16"))
+            return
+        if event.item_id not in items:
+            items.append(event.item_id)
+        self._step("audio")
+        self._events.append(AgentAudio(event.item_id, event.delta))
+
+    def _item_done(self, response: str, item: str) -> None:
+        items = self._running.get(response, [])
+        if item in items:
+            items.remove(item)
+            if response not in self._cut:
+                self._events.append(AgentAudioDone(item))
 
     def _response_done(self, response: realtime.Response) -> None:
         cut = response.id in self._cut
+        for item in list(
+            self._running.get(response.id, [])
+        ):  # of a failed one, nobody says that its audio is over
+            self._item_done(response.id, item)
+        self._running.pop(response.id, None)
         self._cut.discard(response.id)
-        if self._response == response.id:
-            self._response = None
         matched = (response.metadata or {}).get("matched")
-        self._events.append(ResponseEnded(response.id, "cancelled" if cut else response.status, matched))
-        for item in response.output if not cut else ():
-            if item.type == "function_call":
-                self._events.append(ToolCalled(item.call_id, item.name, item.arguments))
+        status = "cancelled" if cut else response.status
+        self._events.append(ResponseEnded(response.id, status, matched))
+        for output in response.output or ():
+            if output.type == "function_call" and status == "completed":
+                self._events.append(ToolCalled(output.call_id, output.name, output.arguments))
         self._step("answered")
-        if self._wants_response:
+        self._ask_if_wanted()
+
+    def _ask_if_wanted(self) -> None:
+        if self._wants_response and self._asked_in is None and not self._running:
             self._wants_response = False
-            self.respond()
+            self._ask()
+
+    def _write(self, item: str, text: str) -> None:
+        self._texts[item] = text
+        if len(self._texts) > _MOST_TEXTS:
+            del self._texts[next(iter(self._texts))]
 
     def _silent_for_s(self, audio_end_ms: int) -> float:
         # audio_end_ms is the end of the audio that decided it, the required silence included.
@@ -299,7 +349,9 @@ class SessionCore:
     def _step(self, what: str) -> None:
         self.state = _NEXT.get((self.state, what), self.state)
 
-    def _send(self, **event: object) -> None:
+    def _send(self, **event: object) -> str:
         self._sent_events += 1
-        head = {"type": event.pop("type"), "event_id": f"c{self._sent_events}"}
+        event_id = f"c{self._sent_events}"
+        head = {"type": event.pop("type"), "event_id": event_id}
         self._outgoing.append(Outgoing(realtime.encode(head | event), 0))
+        return event_id

@@ -3,7 +3,7 @@
 Fields we do not use are not declared: msgspec skips them. An event type we do not know is `Unknown`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+
+
 class _Event(msgspec.Struct, frozen=True, tag_field="type"):
     """Any server event."""
 
@@ -46,12 +49,12 @@ class SessionUpdated(_Event, frozen=True, tag="session.updated"):
 
 
 class SpeechStarted(_Event, frozen=True, tag="input_audio_buffer.speech_started"):
-    audio_start_ms: int
+    audio_start_ms: Milliseconds
     item_id: str
 
 
 class SpeechStopped(_Event, frozen=True, tag="input_audio_buffer.speech_stopped"):
-    audio_end_ms: int
+    audio_end_ms: Milliseconds
     item_id: str
 
 
@@ -74,7 +77,7 @@ class Response(msgspec.Struct, frozen=True):
     id: str
     status: str = "in_progress"
     metadata: dict[str, str] | None = None
-    output: tuple[FunctionCall, ...] = ()
+    output: tuple[FunctionCall, ...] | None = None
 
 
 class ResponseCreated(_Event, frozen=True, tag="response.created"):
@@ -146,6 +149,10 @@ ServerEvent = (
 )
 
 
+# Broken text, lone surrogates, and brackets nested a hundred thousand deep.
+_NO_JSON = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+
+
 class _AnyEvent(msgspec.Struct):
     type: str
 
@@ -178,11 +185,11 @@ def decode(text: str) -> ServerEvent | Unknown:
         return _decoder.decode(text)
     except msgspec.ValidationError as error:
         problem = str(error)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except _NO_JSON as error:
         return Unknown("", str(error))
     try:
         kind = _any_decoder.decode(text).type
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, *_NO_JSON) as error:
         return Unknown("", str(error))
     return Unknown(kind, problem if kind in _known else "")
 

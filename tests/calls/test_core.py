@@ -16,8 +16,10 @@ PCM_100_MS = bytes(4800)
 
 
 def talking() -> Ladder:
-    """A call whose agent has been greeted by nobody and is ready."""
-    return Ladder().start().voice_opens()
+    """A call whose agent has nothing to greet with, and is ready."""
+    call = Ladder().start().voice_opens()
+    call.voice(type="response.created", response={"id": "r0", "status": "in_progress"})
+    return call.response_done("r0", "i0")
 
 
 # -- the voice and the caller
@@ -341,12 +343,12 @@ def test_a_prompt_that_cannot_be_made_is_apologized_for():
     assert call.last(c.LoadClip).name == "apology"
 
 
-def test_without_even_an_apology_the_call_ends():
+def test_without_even_an_apology_the_call_ends_and_the_carrier_says_one():
     call = Ladder().start().command(c.VoiceEnded(session=1, refused=True))
 
-    call.command(c.ClipFailed(id=call.last(c.LoadClip).id, detail="file is gone")).frames(2)
+    call.command(c.ClipFailed(id=call.last(c.LoadClip).id, detail="file is gone"))
 
-    assert call.reason is c.EndReason.VOICE_UNAVAILABLE
+    assert call.reason is c.EndReason.UNAPOLOGIZED
 
 
 def test_news_of_an_older_session_means_nothing():
@@ -395,4 +397,144 @@ def test_what_is_no_event_of_the_voice_is_counted_and_survived():
     call._feed("voice", "{")
 
     assert [fact["code"] for fact in call.facts("voice.troubled")] == ["malformed_event", "malformed_event"]
+    assert call.reason is None
+
+
+# -- a voice that misbehaves
+
+
+def test_a_voice_that_owes_an_answer_for_too_long_is_taken_for_lost():
+    call = talking().frames(100).speech_starts().frames(50).speech_stops(3000)
+
+    call.frames(800)
+
+    assert call.last(c.LoadClip).name == "apology"
+
+
+def test_a_voice_that_never_gets_ready_is_taken_for_lost():
+    call = Ladder().start().command(c.VoiceOpened(session=1)).frames(800)
+
+    assert call.last(c.LoadClip).name == "apology"
+
+
+def test_a_voice_that_owes_nothing_may_be_silent():
+    call = talking().responds("r1", "i1", 500).frames(1500)
+
+    assert call.all(c.LoadClip) == []
+
+
+def test_a_failed_response_is_asked_for_once_more():
+    call = talking()
+
+    for response in ("r1", "r2"):
+        call.voice(type="response.created", response={"id": response})
+        call.voice(type="response.done", response={"id": response, "status": "failed"})
+
+    assert len(call.told("response.create")) == 2  # the greeting, and one more try
+
+
+def test_a_transfer_goes_through_although_the_voice_is_lost_meanwhile():
+    call = (
+        talking().responds("r1", "i1", 500, done=False).response_done("r1", "i1", transfer_call("front_desk"))
+    )
+
+    call.command(c.VoiceEnded(session=1, refused=False)).frames(30).marks_return().frames(2)
+
+    assert call.all(c.TransferCall) == [c.TransferCall(destination="front_desk")]
+    assert call.all(c.LoadClip) == []
+
+
+def test_what_was_asked_for_before_the_caller_spoke_is_not_heard_after_it():
+    call = Ladder().start().voice_opens().frames(2).speech_starts()
+
+    call.responds("r1", "i1", 1000, done=False)
+
+    assert call.sent_ms() == 0
+    assert [event["response_id"] for event in call.told("response.cancel")] == ["r1"]
+
+
+def test_keys_pressed_in_a_row_ask_for_one_answer_at_a_time():
+    call = talking()
+
+    for digit in "1234":
+        call.digit(digit)
+
+    assert len(call.told("conversation.item.create")) == 4
+    assert len(call.told("response.create")) == 2  # the greeting's, and one
+
+
+def test_a_response_that_fails_in_the_middle_of_a_frame_does_not_hold_up_the_plan():
+    call = talking()
+    call.voice(type="response.created", response={"id": "r1"}).delta("r1", "i1", 105)
+    call.voice(type="response.done", response={"id": "r1", "status": "cancelled"})
+
+    call.response_done("r2", "i2", end_call()).frames(100)
+
+    assert call.reason is c.EndReason.AGENT_HUNG_UP
+
+
+def test_of_two_responses_at_once_both_are_cut():
+    call = talking()
+    for response in ("r1", "r2"):
+        call.voice(type="response.created", response={"id": response})
+        call.delta(response, f"i{response}", 2000)
+    call.frames(5).speech_starts()
+    sent_ms = call.sent_ms()
+
+    call.delta("r1", "ir1", 500).delta("r2", "ir2", 500).frames(50)
+
+    assert call.sent_ms() == sent_ms
+
+
+def test_a_tool_of_a_response_that_did_not_come_to_its_end_is_not_called():
+    call = talking()
+    output = [{"type": "function_call", "id": "f"} | end_call()]
+
+    call.voice(type="response.done", response={"id": "r1", "status": "incomplete", "output": output}).frames(
+        100
+    )
+
+    assert call.reason is None
+
+
+def test_after_its_goodbye_the_agent_says_nothing_more():
+    call = talking().responds("r1", "i1", 400, done=False).response_done("r1", "i1", end_call())
+
+    call.responds("r2", "i2", 5000).frames(30).marks_return().frames(2)
+
+    assert call.sent_ms() < 500
+    assert call.reason is c.EndReason.AGENT_HUNG_UP
+
+
+def test_a_caller_who_speaks_before_the_voice_is_there_is_heard_from_three_seconds_back():
+    call = Ladder().start().frames(400)
+
+    call.command(c.VoiceOpened(session=1))
+
+    assert len(call.told("input_audio_buffer.append")) == 150
+
+
+def test_an_answer_without_audio_does_not_count_the_next_prompt_as_its_own():
+    call = talking().frames(10).speech_starts().frames(10).speech_stops(400).frames(10)
+    call.voice(type="response.created", response={"id": "r1"}).response_done("r1", "i1")
+
+    call.frames(300).responds("r2", "i2", 400).frames(5)
+
+    assert call.facts("turn.answered") == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type":"error","error":5',
+        "[" * 100_000,
+        '{"type":"input_audio_buffer.speech_stopped","audio_end_ms":1' + "0" * 400 + ',"item_id":"u"}',
+    ],
+)
+def test_no_text_of_the_voice_breaks_the_call(event: str):
+    call = talking()
+
+    call._feed("voice", event)
+
+    assert len(call.facts("voice.troubled")) == 1
     assert call.reason is None

@@ -35,8 +35,17 @@ def test_what_a_cut_took_is_never_heard_although_the_axis_goes_on():
     ledger.moved(Heard(1200, 1250))
 
     assert [item.item for item in cut] == ["a"]
-    assert (ledger.item("a").low_ms, ledger.item("a").high_ms) == (600, 640)
+    assert (cut[0].low_ms, cut[0].high_ms) == (600, 640)
     assert ledger.item("b").low_ms == 200
+
+
+def test_an_item_is_cut_once():
+    ledger = HeardLedger()
+    ledger.sent("a", 1000)
+    ledger.cut()
+    ledger.sent("b", 500)
+
+    assert [item.item for item in ledger.cut()] == ["b"]
 
 
 def test_a_cut_names_the_items_that_were_received_and_not_sent():

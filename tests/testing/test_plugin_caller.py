@@ -254,6 +254,19 @@ async def test_in_words_what_is_still_being_said_counts_when_the_time_is_up(auto
 
 
 @spoken
+async def test_in_words_what_was_played_before_a_key_does_not_count_after_it(autojump_clock: MockClock):
+    async with live_call(RECEPTION) as caller:
+        await caller.twilio.speaking()
+        await caller.twilio.silence(2)
+        await caller.presses("1")
+
+        with pytest.raises(AssertionError) as failure:
+            await caller.hears("thank you for calling", within_s=6)
+
+    assert "Tuesday" in str(failure.value)
+
+
+@spoken
 async def test_what_counts_is_what_was_played(autojump_clock: MockClock, tmp_path: Path):
     write_wav(tmp_path / "words.wav", voice().synthesize("The fish is fresh today."), 24000)
 
