@@ -35,8 +35,8 @@ MUTATIONS = (
     Mutation(
         "turn: a second response is not waited for",
         "voice/session_core.py",
-        'self._step("answered")\n        if self._wants_response:',
-        'self._step("answered")\n        if False:',
+        'self._step("answered")\n        self._ask_if_wanted()',
+        'self._step("answered")',
     ),
     Mutation(
         "resampler: cuts off instead of rounding",
@@ -77,7 +77,7 @@ MUTATIONS = (
     Mutation(
         "cut: the voice goes on with its response",
         "voice/session_core.py",
-        "self._cut.add(self._response)",
+        "self._cut.add(response)",
         "pass",
     ),
     Mutation(

@@ -144,7 +144,7 @@ class Call:
             case c.CarrierMessage():
                 self._put_carrier(output.data)
             case c.VoiceMessage():
-                self._keeper.outbox.put(output.data, output.caller_ms)
+                self._put_voice(output)
             case c.Cut():
                 self._cuts.append(
                     (self._carrier.put_count, self._keeper.outbox.put_count, trio.current_time())
@@ -176,6 +176,12 @@ class Call:
             self._carrier.put(data)
         except OutboxFull:
             self.end(c.EndReason.CARRIER_STALLED)
+
+    def _put_voice(self, message: c.VoiceMessage) -> None:
+        try:
+            self._keeper.outbox.put(message.data, message.caller_ms)
+        except OutboxFull:
+            self._keeper.drop()
 
     def _note(self, fact: c.Fact, now: float) -> None:
         self.record.note(fact, now)
@@ -297,15 +303,19 @@ class Call:
                 output = await self._services.run_tool(request.name, request.arguments)
         except (c.RequestFailed, trio.TooSlowError) as error:
             detail = str(error) or f"took longer than {_TOOL_S} s"
-            self.command(c.ToolDone(id=request.id, output=f"The tool failed: {detail}", failed=True))
+            self.command(
+                c.ToolDone(id=request.id, output=_encodable(f"The tool failed: {detail}"), failed=True)
+            )
         else:
-            self.command(c.ToolDone(id=request.id, output=output))
+            self.command(c.ToolDone(id=request.id, output=_encodable(output)))
 
     # -- the end
 
     async def flush(self) -> None:
         """Put on disk what was gathered since the last time."""
         async with self._disk:
+            if self.reason is not None:  # the teardown writes the rest, and what it had to abandon stays so
+                return
             if self._trace is not None:
                 await self._trace.flush(self._services.run_blocking)
             if self._recording is not None:
@@ -318,24 +328,40 @@ class Call:
         self.record.end(reason, lasted_s)
         self.record.caller_audio_dropped_ms = self._keeper.outbox.dropped_ms
         try:
+            await self._take_leave(reason)
+        finally:
+            with trio.move_on_after(_TEARDOWN_S, shield=True):
+                async with self._disk:
+                    await self._save(lasted_s)
+            self._note_what_was_saved()
+
+    async def _take_leave(self, reason: c.EndReason) -> None:
+        try:
             with trio.move_on_after(_TEARDOWN_S, shield=True):
                 await self._leg.finish(reason)
         except c.LegLost:
             self._log.info("leg.gone")  # the caller hung up first
         finally:
             self._leg.release()
-        with trio.move_on_after(_TEARDOWN_S, shield=True):
-            async with self._disk:
-                await self._save(lasted_s)
 
     async def _save(self, lasted_s: float) -> None:
         run_blocking = self._services.run_blocking
         if self._trace is not None:
             await self._trace.close(run_blocking)
-            if self._trace.failed is not None:
-                self.record.trace = f"failed: {self._trace.failed}"
-        else:
-            self.record.trace = "none"
+            self.record.trace = "complete"
         if self._recording is not None:
             await self._recording.close(lasted_s, run_blocking)
+
+    def _note_what_was_saved(self) -> None:
+        """Also when saving was cut off: what is not known to be complete is not called so."""
+        if self._trace is None:
+            self.record.trace = "none"
+        elif self._trace.failed is not None:
+            self.record.trace = f"failed: {self._trace.failed}"
+        if self._recording is not None:
             self.record.recording = self._recording.state
+
+
+def _encodable(text: str) -> str:
+    """Without the half characters that a function may return and UTF-8 has no bytes for."""
+    return text.encode("utf-8", "replace").decode()

@@ -41,7 +41,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     turn_latency_ms: list[int] = msgspec.field(default_factory=list)
     caller_audio_dropped_ms: int = 0
-    trace: str = "complete"
+    trace: str = "partial"
     recording: str = "none"
     lines: list[Line] = msgspec.field(default_factory=list)
 

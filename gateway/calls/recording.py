@@ -18,7 +18,14 @@ class Recording:
         self._path = folder / "recording.wav"
         self._part = folder / "recording.wav.part"
         self._written = 0
-        self.state = "none"
+        self._state = "none"
+
+    @property
+    def state(self) -> str:
+        """`none`, `partial`, `complete`, or `failed: ` and why."""
+        if self._mix.overran and not self._state.startswith("failed"):
+            return "failed: the disk did not keep up"
+        return self._state
 
     async def flush(self, now: float, run_blocking: RunBlocking) -> None:
         """Write what nothing can change any more."""
@@ -32,14 +39,15 @@ class Recording:
 
     async def _write(self, pcm: bytes, run_blocking: RunBlocking) -> None:
         if pcm and not self.state.startswith("failed"):
+            self._state = "partial"  # already while it is being written: that may never end
             await self._try(run_blocking, "partial", self._append, pcm)
 
     async def _try(self, run_blocking: RunBlocking, state: str, blocking: object, *args: object) -> None:
         try:
             await run_blocking(blocking, *args)  # type: ignore[arg-type]
-            self.state = state
+            self._state = state
         except OSError as error:
-            self.state = f"failed: {error.strerror}"
+            self._state = f"failed: {error.strerror}"
 
     def _append(self, pcm: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if not self._written else os.O_APPEND)

@@ -13,6 +13,8 @@ from gateway.contracts import EndReason, RunBlocking
 __all__ = ["Supervisor"]
 
 _FLUSH_S = 0.5  # so a crash loses at most the last second
+_MOST_FLUSHES = 8  # at a time: of a worker thread each, and other work needs threads too
+_RECORD_S = 2.0
 
 
 class Supervisor:
@@ -32,37 +34,57 @@ class Supervisor:
         self._run_blocking = run_blocking
         self._ended = ended
         self._log = log
+        self._flushes = trio.CapacityLimiter(_MOST_FLUSHES)
+        self._flushing: set[Call] = set()
         self._idle = trio.Event()
         self._idle.set()
 
-    @property
-    def full(self) -> bool:
-        return len(self.active) >= self._most_active
+    def full(self, coming: int) -> bool:
+        """No place is left when those who are `coming` have theirs."""
+        return len(self.active) + coming >= self._most_active
 
     async def host(self, call: Call, folder: Path | None) -> None:
         """Run `call` to its end, then write its record. Whatever breaks in it stays in it."""
         self.active[call.call_id] = call
-        self._idle = trio.Event()
+        if self._idle.is_set():
+            self._idle = trio.Event()
         try:
             await call.run()
         except* Exception as group:  # noqa: BLE001 - containment: a teardown broke; the other calls go on
             self._log.exception("call.teardown_broken", call=call.call_id, exc_info=group)
         finally:
-            del self.active[call.call_id]
-            if not self.active:
-                self._idle.set()
-            if folder is not None:
-                with trio.move_on_after(2, shield=True):
+            try:
+                if folder is not None:
                     await self._write_record(call, folder)
-            self._log.info("call.ended", call=call.call_id, **call.record.totals())
-            self._ended(call)
+                self._log.info("call.ended", call=call.call_id, **call.record.totals())
+                self._ended(call)
+            finally:  # last, so that who waits for `idle` finds every record written
+                del self.active[call.call_id]
+                if not self.active:
+                    self._idle.set()
 
     async def flush(self) -> None:
-        """Write every call's trace and recording, twice a second, until cancelled."""
-        while True:
-            await trio.sleep(_FLUSH_S)
-            for call in list(self.active.values()):
+        """Write every call's trace and recording, twice a second, until cancelled.
+
+        A call whose last flush still waits for the disk is left out, and holds up no other.
+        """
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(_FLUSH_S)
+                for call in self.active.values():
+                    if call not in self._flushing:
+                        self._flushing.add(call)
+                        nursery.start_soon(self._flush, call)
+
+    async def _flush(self, call: Call) -> None:
+        try:
+            async with self._flushes:
                 await call.flush()
+        except Exception:  # containment: the other calls go on
+            self._log.exception("call.flush_broken", call=call.call_id)
+            call.end(EndReason.BUG)
+        finally:
+            self._flushing.discard(call)
 
     async def idle(self) -> None:
         """Wait until no call is left."""
@@ -74,10 +96,13 @@ class Supervisor:
 
     async def _write_record(self, call: Call, folder: Path) -> None:
         text = msgspec.json.format(msgspec.json.encode(call.record), indent=1)
-        try:
-            await self._run_blocking(_write, folder / "call.json", text)
-        except OSError as error:
-            self._log.error("record.failed", call=call.call_id, detail=error.strerror)
+        with trio.move_on_after(_RECORD_S, shield=True) as deadline:
+            try:
+                await self._run_blocking(_write, folder / "call.json", text)
+            except OSError as error:
+                self._log.error("record.failed", call=call.call_id, detail=error.strerror)
+        if deadline.cancelled_caught:
+            self._log.error("record.failed", call=call.call_id, detail=f"not written within {_RECORD_S} s")
 
 
 def _write(path: Path, text: bytes) -> None:

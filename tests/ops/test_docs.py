@@ -119,6 +119,8 @@ def test_every_file_of_the_checkout_that_is_named_is_there(page: Path) -> None:
         for path in re.findall(r"(?<![\w/.-])(?:ops|gateway|tests|dialplans)/[\w./-]+", line)
     }
 
+    if page.name == "testing.md":  # there it is the reader's own tests/
+        named = {path for path in named if not path.startswith("tests/")}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 

@@ -129,6 +129,8 @@ class TwilioCalls:
         call = self._calls.get(incoming.call_sid)
         if status != IN_PROGRESS:
             self.status(incoming.call_sid, status)
+            if call is not None and status in _OVER:
+                self._asked(call)
             return twiml.hang_up()
         if call is None:  # another process took the call, and is gone
             call = self._add(incoming, now)
@@ -138,13 +140,24 @@ class TwilioCalls:
         return self._after(call, incoming, now)
 
     def status(self, call_sid: str, status: str) -> None:
-        """A hint of Twilio's, early, late or never: a call that is over needs no hanging up."""
+        """A hint of Twilio's, early, late or never: a call that is over needs no hanging up.
+
+        It may overtake the `stop` on a stream that is live, whose own end says more.
+        """
         call = self._calls.get(call_sid)
-        if call is not None and status in _OVER:
-            call.is_over = True
+        if call is None or status not in _OVER:
+            return
+        call.is_over = True
+        if call.is_live:
+            call.was_asked = True
+        else:
             self._asked(call)
 
     # -- the stream
+
+    def waiting(self, now: float) -> int:
+        """How many streams may still begin: their tokens were given, are not used, and not too old."""
+        return sum(now < call.token_until_s and not call.is_over for call in self._waiting.values())
 
     def knows(self, token: str, now: float) -> bool:
         """The token was given, is not used, and not too old."""
