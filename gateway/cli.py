@@ -58,9 +58,7 @@ def serve(config: Path | None) -> None:
 @main.command()
 @config_option
 @click.option("--exit", "exits", is_flag=True, help="End after the call, instead of serving on.")
-@click.option(
-    "--caller", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="A WAV of your own."
-)
+@click.option("--caller", type=click.Path(path_type=Path), help="A WAV of your own.")
 @settings_errors
 def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
     """Place a call to this gateway, on this machine, and show what happens in it."""

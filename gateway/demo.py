@@ -32,6 +32,14 @@ _PLANS = Path(__file__).parent.parent / "dialplans" / "reception.toml"
 CALLER_NUMBER = "+15550100001"
 CALLED_NUMBER = "+15550100002"
 
+# Whoever has set up a public gateway can watch a demonstration beside it.
+_LOOPBACK = {
+    "GATEWAY_HTTP__HOST": "127.0.0.1",
+    "GATEWAY_HTTP__PUBLIC_URL": "",
+    "GATEWAY_HTTP__CERTIFICATE": "",
+    "GATEWAY_HTTP__KEY": "",
+}
+
 _RATE_HZ = 8000
 _INTERRUPT_AFTER_S = 2.5  # into the answer to the first question
 _POLITE_S = 0.8  # how long an agent has been silent when a caller takes his turn
@@ -122,9 +130,9 @@ async def run_demo(
 
 
 def _settings(config: Path | None, environ: Mapping[str, str], *, embedded: bool) -> tuple[Settings, Secrets]:
-    """As `serve` has them, but on free ports, and with an auth token that nobody needs to have."""
+    """As `serve` has them, but on this machine alone, on free ports, with a token that nobody needs to have."""
     free = {"GATEWAY_HTTP__PORT": "0", "GATEWAY_PRIVATE__PORT": "0"}
-    settings, secrets = read_settings(config, free | dict(environ))
+    settings, secrets = read_settings(config, free | dict(environ) | _LOOPBACK)
     if not embedded and settings.voice.backend == "embedded":
         settings = msgspec.structs.replace(settings, voice=VoiceSettings(backend="echo"))
     if not settings.calls.folder:

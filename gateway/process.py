@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +26,18 @@ __all__ = ["Running", "obey_signals", "run_in_thread", "run_process", "unwrapped
 
 T = TypeVar("T")
 
+# Of plain functions that agents call, at a time: one that hangs keeps its thread, and no other work's.
+_MOST_TOOLS = 40
+
 
 async def run_in_thread(
     blocking: Callable[..., T], /, *args: object, limiter: trio.CapacityLimiter | None = None
 ) -> T:
-    """`RunBlocking` of production: a worker thread, waited for even when the call has been cancelled."""
-    return await trio.to_thread.run_sync(blocking, *args, limiter=limiter)
+    """`RunBlocking` of production: a worker thread, left behind when the caller is cancelled.
+
+    Work on a disk that hangs ends when it ends; a call's end does not wait for it.
+    """
+    return await trio.to_thread.run_sync(blocking, *args, limiter=limiter, abandon_on_cancel=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,11 +63,12 @@ async def run_process(
 ) -> None:
     """Open both doors and live until the gateway is drained or this is cancelled.
 
-    Raises `ConfigError` for an address that cannot be opened.
+    Raises `ConfigError` for an address that cannot be opened or a folder that cannot be written to.
     """
     listeners = await _listen(settings)
     port = listeners[0].socket.getsockname()[1]
-    public_url = settings.http.public_url or f"http://{_dialable(settings.http.host)}:{port}"
+    scheme = "https" if settings.http.certificate else "http"
+    public_url = settings.http.public_url or f"{scheme}://{_dialable(settings.http.host)}:{port}"
     metrics = Metrics()
     async with httpx.AsyncClient(timeout=10) as client, trio.open_nursery() as nursery:
         parts = Parts(
@@ -68,6 +76,7 @@ async def run_process(
             backend=voice.backend,
             synthesize=voice.synthesize,
             run_blocking=run_in_thread,
+            run_tool_blocking=functools.partial(run_in_thread, limiter=trio.CapacityLimiter(_MOST_TOOLS)),
             metrics=metrics,
             log=log,
             client=client,

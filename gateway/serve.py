@@ -38,6 +38,7 @@ from gateway.carriers.twilio.rest import TwilioRest
 from gateway.carriers.twilio.signature import SignatureCheck
 from gateway.carriers.twilio.twiml import connect_stream
 from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
+from gateway.config import ConfigError
 from gateway.contracts import CallLeg, EndReason, Fact, LegCore, RequestFailed, RunBlocking, VoiceBackend
 from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
@@ -93,7 +94,8 @@ class Parts:
     """What a gateway is made of that differs between production, a demonstration and a test.
 
     `synthesize(text, voice)`: PCM16 at 24 000 Hz, raises `RequestFailed`. `watch`: sees every fact of every
-    call. `client`: for Twilio's REST API; None: calls are ended by TwiML alone.
+    call. `client`: for Twilio's REST API; None: calls are ended by TwiML alone. `run_tool_blocking`: for the
+    plain functions of a plan, which may hang; None: as `run_blocking`.
     """
 
     dialplan: Dialplan
@@ -103,6 +105,7 @@ class Parts:
     metrics: Metrics
     log: structlog.typing.FilteringBoundLogger
     client: httpx.AsyncClient | None = None
+    run_tool_blocking: RunBlocking | None = None
     watch: Watch = lambda _call, _fact: None
 
 
@@ -117,6 +120,8 @@ class Gateway:
         self._log = parts.log
         self._folder = Path(settings.calls.folder) if settings.calls.folder else None
         self._pseudonyms: Pseudonyms | None = None
+        self._twilio: TwilioCalls | None = None
+        self._drain_time = trio.CancelScope()
         self.clock = PacingClock()
         self._doors: trio.Nursery | None = None
         self._calls: trio.Nursery | None = None
@@ -141,7 +146,10 @@ class Gateway:
     # -- the rings
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Live until drained or cancelled. Started when calls can be taken."""
+        """Live until drained or cancelled. Started when calls can be taken.
+
+        Raises `ConfigError` for a folder that calls cannot be written to.
+        """
         if self._folder is not None:
             self._pseudonyms = await self._parts.run_blocking(self._open_folder, self._folder)
         async with trio.open_nursery() as plumbing:
@@ -177,13 +185,19 @@ class Gateway:
         self._metrics.draining.set(1)
         active = len(self.supervisor.active)
         self._log.info("gateway.draining", calls=active, at_most_s=self._settings.calls.drain_s)
-        with trio.move_on_after(self._settings.calls.drain_s):
+        with self._drain_time:
+            self._drain_time.deadline = trio.current_time() + self._settings.calls.drain_s
             await self.supervisor.idle()
+            while self._coming() or self.supervisor.active:  # who was let in has half a minute to stream
+                await trio.sleep(_LOOK_S)
+                await self.supervisor.idle()
         await self._end_calls()
 
     def force(self) -> None:
-        """End all calls now."""
-        self._metrics.drain_forced.inc(len(self.supervisor.active))
+        """End all calls now, and wait for none that comes."""
+        self._drain_time.cancel()
+        on = [call for call in self.supervisor.active.values() if call.reason is None]
+        self._metrics.drain_forced.inc(len(on))
         self.supervisor.end_all(EndReason.DRAINED)
 
     async def _end_calls(self) -> None:
@@ -201,7 +215,7 @@ class Gateway:
         """At the door, before a call exists."""
         if self.supervisor.draining:
             return self._refuse("draining", "busy")
-        if self.supervisor.full:
+        if self.supervisor.full(self._coming()):
             return self._refuse("too_many_calls", "busy")
         plan = self._plan_for(incoming)
         if plan is None:
@@ -209,6 +223,10 @@ class Gateway:
         if plan.rejection is not None:
             return self._refuse("plan", plan.rejection)
         return Admit()
+
+    def _coming(self) -> int:
+        """How many callers have been let in, and not begun to stream."""
+        return self._twilio.waiting(trio.current_time()) if self._twilio is not None else 0
 
     def _refuse(self, why: str, reason: str) -> Refuse:
         self._metrics.calls_rejected.labels(reason=why).inc()
@@ -221,6 +239,15 @@ class Gateway:
     # -- one call
 
     async def _host(self, leg: CallLeg, incoming: IncomingCall) -> None:
+        try:
+            call, folder = self._build(leg, incoming)
+        except Exception:  # noqa: BLE001 - containment: Twilio tells this caller that we are sorry
+            self._log.exception("call.not_built", carrier_call=incoming.call_sid)
+            return
+        self._metrics.calls_active.labels(carrier=call.record.carrier, direction="inbound").inc()
+        await self.supervisor.host(call, folder)
+
+    def _build(self, leg: CallLeg, incoming: IncomingCall) -> tuple[Call, Path | None]:
         plan = self._plan_for(incoming)
         if plan is None:
             raise AssertionError("a call was admitted that has no plan")
@@ -248,8 +275,7 @@ class Gateway:
             recording=Recording(folder, mix) if folder is not None and mix is not None else None,
             log=self._log.bind(call=call_id),
         )
-        self._metrics.calls_active.labels(carrier=header.carrier, direction="inbound").inc()
-        await self.supervisor.host(call, folder)
+        return call, folder
 
     def _header(self, call_id: str, incoming: IncomingCall, plan: Plan) -> Header:
         settings = TraceSettings(
@@ -305,7 +331,7 @@ class Gateway:
     async def _run_tool(self, name: str, arguments: str) -> str:
         tool = self._dialplan.tools[name]
         try:
-            return await tool.run(arguments, self._parts.run_blocking)
+            return await tool.run(arguments, self._parts.run_tool_blocking or self._parts.run_blocking)
         except ArgumentsWrong as error:
             raise RequestFailed(str(error)) from error
         except Exception as error:
@@ -318,12 +344,13 @@ class Gateway:
         self, secrets: Secrets, public_url: str
     ) -> tuple[dict[str, PostRoute], dict[str, UpgradeRoute]]:
         """Without an auth token there are none, and the door answers 404."""
-        if secrets.twilio_auth_token is None:
+        if not secrets.twilio_auth_tokens():
             return {}, {}
-        auth_tokens = [token.strip() for token in secrets.twilio_auth_token.reveal().split(",")]
+        auth_tokens = secrets.twilio_auth_tokens()
         url = PublicUrl(public_url)
         check = SignatureCheck(auth_tokens, url)
         calls = TwilioCalls(self._admit, lambda token: _connect(url, token), lambda: tokens.token_urlsafe(16))
+        self._twilio = calls
         rest = None
         if secrets.twilio_account_sid is not None and self._parts.client is not None:
             account_sid = secrets.twilio_account_sid.reveal()
@@ -354,11 +381,17 @@ class Gateway:
             self._log.warning("stream.failed", carrier_call=call_sid, twilio_event=event, detail=error)
 
     def _open_folder(self, folder: Path) -> Pseudonyms:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Pseudonyms.load(folder, keep_numbers=self._settings.traces.keep_numbers)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Pseudonyms.load(folder, keep_numbers=self._settings.traces.keep_numbers)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"calls.folder = {str(folder)!r}: {error}; it must be a folder of ours"
+            ) from None
 
 
-_END_S = 5.0  # a teardown has two seconds to be polite and two to write
+_END_S = 7.0  # a teardown has two seconds to be polite, two for the trace and two for the record
+_LOOK_S = 0.2
 
 
 def _connect(url: PublicUrl, token: str) -> str:

@@ -76,6 +76,13 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     twilio_auth_token: Secret | None = None
     twilio_account_sid: Secret | None = None
 
+    def twilio_auth_tokens(self) -> list[str]:
+        """The primary token, and, while tokens are changed, the secondary one after a comma."""
+        if self.twilio_auth_token is None:
+            return []
+        parts = self.twilio_auth_token.reveal().split(",")
+        return [part.strip() for part in parts if part.strip()]
+
 
 def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, Secrets]:
     """Settings and secrets of this process, complete and consistent. Raises `ConfigError`."""
@@ -99,6 +106,7 @@ def _check(settings: Settings, secrets: Secrets) -> None:
         except ValueError as error:
             raise ConfigError(f"http.public_url = {http.public_url!r}: {error}") from None
     if secrets.twilio_auth_token is not None:
+        _check_twilio(http, secrets)
         return
     open_by = "http.public_url" if http.public_url else "" if _is_loopback(http.host) else "http.host"
     if open_by:
@@ -106,6 +114,16 @@ def _check(settings: Settings, secrets: Secrets) -> None:
         raise ConfigError(
             f"{open_by} = {value!r} opens the gateway to the public, but TWILIO_AUTH_TOKEN is not set: "
             "nobody could tell Twilio's requests from forged ones. Set it, or keep http.host on 127.0.0.1"
+        )
+
+
+def _check_twilio(http: Http, secrets: Secrets) -> None:
+    if not secrets.twilio_auth_tokens():
+        raise ConfigError("TWILIO_AUTH_TOKEN has commas and no token between them")
+    if not http.public_url and not _is_loopback(http.host):
+        raise ConfigError(
+            f"http.host = {http.host!r}: http.public_url is missing; "
+            "set http.public_url to the https origin that Twilio calls"
         )
 
 

@@ -80,7 +80,7 @@ class Supervisor:
         try:
             async with self._flushes:
                 await call.flush()
-        except Exception:  # containment: the other calls go on
+        except Exception:  # noqa: BLE001 - containment: the other calls go on
             self._log.exception("call.flush_broken", call=call.call_id)
             call.end(EndReason.BUG)
         finally:

@@ -279,7 +279,7 @@ async def test_a_draining_gateway_refuses_new_calls_and_lets_the_others_finish(
             async with live.twilio.call(**NUMBERS) as late:
                 assert (await late.ended()).by.name == "REJECT"
 
-            await caller.silence(60)
+            await caller.silence(10)
             assert caller.ending is None
             await caller.hangs_up()
 

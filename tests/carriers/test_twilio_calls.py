@@ -366,6 +366,35 @@ def test_hints_about_calls_that_we_do_not_know_or_that_go_on_change_nothing() ->
     assert desk.calls.last_word(stream, 2.0) == LastWord(f"CA{1:032x}", None)
 
 
+@pytest.mark.parametrize(("asks", "told"), [("status", []), ("after", ["asked"])])
+def test_only_after_ends_a_stream_that_is_live_when_the_call_is_over(asks: str, told: list[str]) -> None:
+    desk = Desk()
+    stream = desk.stream()
+    heard: list[str] = []
+    stream.ask = lambda: heard.append("asked")
+
+    if asks == "status":
+        desk.calls.status(stream.incoming.call_sid, "completed")
+    else:
+        desk.calls.after(stream.incoming, "completed", 1.0)
+
+    assert heard == told
+
+
+def test_callers_who_were_let_in_wait_until_they_stream_give_up_or_are_too_late() -> None:
+    desk = Desk()
+    first, _, _ = (desk.calls.voice(incoming(number), 0.0) for number in (1, 2, 3))
+    counts = [desk.calls.waiting(0.0)]
+
+    desk.calls.begin(token_in(first), 1.0)
+    counts.append(desk.calls.waiting(1.0))
+    desk.calls.status(incoming(2).call_sid, "canceled")
+    counts.append(desk.calls.waiting(1.0))
+    counts.append(desk.calls.waiting(30.0))
+
+    assert counts == [3, 2, 1, 0]
+
+
 # -- bounds
 
 

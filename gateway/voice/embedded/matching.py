@@ -22,7 +22,7 @@ _SHORTEST_ALIKE = 4  # shorter words differ too easily: "menu" and "men", "book"
 # Words that every wish may contain, as may numbers.
 _COMMON_WORDS = (
     "a about all am an and any are as at be can could did do does er for from give got had has have hello "
-    "hi i if in is it just like may me my need of oh ok okay on or our please shall so some that the "
+    "hi i if in is it just like may me my need of oh ok okay on or our please shall so some than that the "
     "there this to uh um us want was we well what which will with would you your"
 )
 _COMMON = frozenset(_COMMON_WORDS.split())

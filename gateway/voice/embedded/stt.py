@@ -12,6 +12,7 @@ from gateway.voice.embedded.onnx import open_model
 __all__ = ["Transcriber"]
 
 _RATE_HZ = 16_000
+_SAMPLES_PER_STEP = 384  # of audio at 16 000 Hz, for one step of the encoder's output
 _START, _STOP = 1, 2
 _TOKENS_PER_S = 7  # English is spoken at about 3; beyond 7 the decoder has begun to repeat itself
 _FEWEST_TOKENS = 8
@@ -54,7 +55,8 @@ class Transcriber:
     def _decode(self, hidden: _Floats, most_tokens: int) -> list[int]:
         """Pick the likeliest token again and again, keeping the attention of the earlier ones."""
         past: dict[str, Any] = dict(self._no_past)
-        attention = np.ones((1, hidden.shape[1]), np.int64)
+        # The decoder takes its mask in samples of audio and thins it itself; one of hidden steps fails from 9.3 s on.
+        attention = np.ones((1, _SAMPLES_PER_STEP * hidden.shape[1]), np.int64)
         tokens = [_START]
         for step in range(most_tokens):
             inputs = {
