@@ -24,7 +24,7 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
     with unwrapped():
         async with trio.open_nursery() as nursery:
             running = await nursery.start(run_process, settings, secrets, dialplan, voice, log)
-            nursery.start_soon(obey_signals, running.gateway)
+            await nursery.start(obey_signals, running.gateway)
             twilio = f"Twilio: POST {running.public_url}/twilio/voice"
             if secrets.twilio_auth_token is None:
                 twilio = "Twilio: off, 404 (TWILIO_AUTH_TOKEN is not set)"

@@ -121,9 +121,9 @@ async def run_demo(
             await running.gateway.supervisor.idle()
             code = await _judge(story, Path(settings.calls.folder) / story.call, understood=missing is None)
             if not exits:
+                await nursery.start(obey_signals, running.gateway)
                 say("")
                 say(f"Serving on at {running.public_url} until Ctrl-C.")
-                nursery.start_soon(obey_signals, running.gateway)
                 await running.ended.wait()
             nursery.cancel_scope.cancel()
     return code

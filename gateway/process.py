@@ -100,9 +100,12 @@ async def run_process(
         nursery.cancel_scope.cancel()  # the private door closes last
 
 
-async def obey_signals(gateway: Gateway) -> None:
-    """SIGTERM and SIGINT drain; a second one ends all calls at once."""
+async def obey_signals(
+    gateway: Gateway, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """SIGTERM and SIGINT drain; a second one ends all calls at once. Started when none of them kills any more."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async with trio.open_nursery() as nursery:
             async for _ in signals:
                 if gateway.ready:

@@ -247,12 +247,13 @@ class CallCore:
     def _settle(self, now: float) -> None:
         self._settle_leg(now)
         if self._downlink is not None and self.ended is None:
-            if self._downlink.pump(now) and self._conversation is not None:
-                self._conversation.sent(now)
             self._take_wish()
+            if self._downlink.pump(now):
+                if self._conversation is not None:
+                    self._conversation.sent(now)
+                self._settle_leg(now)
             if self._then is not None and self._clip is None and self._downlink.silent(now):
                 self._go_on()
-            self._settle_leg(now)
         if self._conversation is not None:
             self._conversation.flush()
 

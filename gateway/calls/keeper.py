@@ -1,5 +1,6 @@
 """Holds a call's connection to its voice: makes it, reads it into the core, writes the core's words to it."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import trio
@@ -41,6 +42,7 @@ class Keeper:
         self._wanted: c.OpenVoice | None = None
         self._asked = trio.Event()
         self._scope = trio.CancelScope()
+        self._sending_since = math.inf
 
     def open(self, request: c.OpenVoice) -> None:
         self.outbox.clear()
@@ -85,6 +87,7 @@ class Keeper:
                     self._feed_command(c.VoiceOpened(session=request.session))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write, connection)
+                    nursery.start_soon(self._watch)
                     while True:
                         event = await connection.receive()
                         if self._wanted is request:
@@ -93,11 +96,20 @@ class Keeper:
             raise c.SessionLost(f"no connection within {_CONNECT_S} s")
 
     async def _write(self, connection: c.VoiceConnection) -> None:
+        self._sending_since = math.inf
         while True:
             event = await self.outbox.take()
-            with trio.fail_after(_SEND_S):
-                await connection.send(event)
+            self._sending_since = trio.current_time()
+            await connection.send(event)
+            self._sending_since = math.inf
             self.outbox.done()
+
+    async def _watch(self) -> None:
+        """See that no send takes too long. A deadline of its own for each of 50 a second would cost more than they."""
+        while True:
+            await trio.sleep(_SEND_S / 2)
+            if trio.current_time() - self._sending_since > _SEND_S:
+                raise c.SessionLost(f"did not read for {_SEND_S} s")
 
     def _lost(self, request: c.OpenVoice, detail: str, *, refused: bool) -> None:
         if self._wanted is request:

@@ -95,7 +95,6 @@ class _EchoConnection:
         self.mailbox.post(self._core.outgoing())
 
     async def send(self, event: str) -> None:
-        await trio.lowlevel.checkpoint()
         self.mailbox.raise_if_closed()
         self._core.receive(event)
         self.mailbox.post(self._core.outgoing())

@@ -38,7 +38,8 @@ class Mailbox:
 
     async def take(self) -> str:
         """Return the next event. Raises `SessionLost` when there will be none."""
-        await trio.lowlevel.checkpoint()  # even when one is there: a long answer must not hold up the loop
+        if self._events:
+            await trio.lowlevel.checkpoint()  # although one is there: a long answer must not hold up the loop
         while not self._events:
             self.raise_if_closed()
             await self._changed.park()

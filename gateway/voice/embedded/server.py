@@ -51,7 +51,6 @@ class Connection:
 
     async def send(self, event: str) -> None:
         """Hand the server a client event. Raises `SessionLost`."""
-        await trio.lowlevel.checkpoint()
         self.mailbox.raise_if_closed()
         self._core.receive(event, trio.current_time())
         self._settle()
