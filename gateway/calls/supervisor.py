@@ -13,7 +13,7 @@ from gateway.contracts import EndReason, RunBlocking
 __all__ = ["Supervisor"]
 
 _FLUSH_S = 0.5  # so a crash loses at most the last second
-_MOST_FLUSHES = 8  # at a time: of a worker thread each, and other work needs threads too
+_MOST_FLUSHES = 2  # at a time: every thread that runs takes the interpreter away from the loop
 _RECORD_S = 2.0
 
 

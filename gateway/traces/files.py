@@ -13,6 +13,20 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, NEW, 0o600), "wb")
 
 
+def append(descriptor: int, data: bytes | bytearray) -> None:
+    """Write all of `data`, then close. Raises `OSError`.
+
+    Without a file object, which asks the kernel three things more: many calls flush at once, and whatever
+    their threads do takes the interpreter away from the loop.
+    """
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
 def sync(file: BinaryIO) -> None:
     """Wait until what was written would survive a power cut. Raises `OSError`."""
     file.flush()

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 
 from gateway.contracts import Output, Port
-from gateway.traces.files import NEW
+from gateway.traces.files import NEW, append
 from gateway.traces.format import (
     OUTPUTS,
     OUTPUTS_AUDIO,
@@ -128,8 +128,7 @@ class Recorder:
         try:
             for name, data in batch.items():
                 if data or self._flags == NEW:
-                    with os.fdopen(os.open(name, self._flags, 0o600, dir_fd=folder), "wb") as file:
-                        file.write(data)
+                    append(os.open(name, self._flags, 0o600, dir_fd=folder), data)
         finally:
             os.close(folder)
         self._flags = _APPEND
