@@ -32,4 +32,6 @@ def nothing_is_left_open() -> Iterator[None]:
 
 
 def _is_ours(what: str) -> bool:
-    return what.startswith("socket:") or (what.startswith("/") and not what.startswith(("/dev/", "/proc/", "/sys/")))
+    return what.startswith("socket:") or (
+        what.startswith("/") and not what.startswith(("/dev/", "/proc/", "/sys/"))
+    )

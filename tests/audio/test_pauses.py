@@ -7,7 +7,9 @@ def silence(ms: int) -> bytes:
 
 
 def test_speech_is_parted_at_long_pauses_only():
-    recording = silence(1500) + sine(440, 600) + silence(400) + sine(440, 600) + silence(1500) + sine(440, 300)
+    recording = (
+        silence(1500) + sine(440, 600) + silence(400) + sine(440, 600) + silence(1500) + sine(440, 300)
+    )
 
     parts = utterances(recording, 8000)
 

@@ -50,7 +50,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-async def inline(blocking: Callable[..., Any], /, *args: Any) -> Any:
+async def inline(blocking: Callable[..., Any], /, *args: Any, limiter: Any = None) -> Any:
     return blocking(*args)
 
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import trio
-from tests.traces_tests.toy_call import HEADER, ToyCore, inline, inputs
 
 from gateway.traces import Recorder
+from tests.traces_tests.toy_call import HEADER, ToyCore, inline, inputs
 
 FLUSH_EVERY = 100  # what a call is fed in half a second
 

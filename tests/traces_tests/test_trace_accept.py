@@ -2,11 +2,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.traces_tests.toy_call import ToyCore, recorded
 
 from gateway.contracts import Output, VoiceMessage
 from gateway.traces import Header, Outcome, accept, replay, report_lines
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO, TRACE
+from tests.traces_tests.toy_call import ToyCore, recorded
 
 
 class LouderCore(ToyCore):

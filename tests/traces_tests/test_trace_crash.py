@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.traces_tests.toy_call import ToyCore
 
 from gateway.traces import Outcome, replay
+from tests.traces_tests.toy_call import ToyCore
 
 
 @pytest.mark.parametrize("seed", range(6))

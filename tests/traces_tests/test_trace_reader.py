@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.traces_tests.toy_call import HEADER, ToyCore, inputs, recorded
 
 from gateway.contracts import Output
 from gateway.traces import Outcome, replay
 from gateway.traces.format import TRACE, TRACE_AUDIO
 from gateway.traces.reader import Trace, TraceUnreadable
+from tests.traces_tests.toy_call import HEADER, ToyCore, inputs, recorded
 
 
 def read(folder: Path) -> int:

@@ -10,13 +10,13 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.traces_tests.toy_call import HEADER, ToyCore, frame, inline, inputs, record
 
 from gateway.contracts import Cut, Fact
 from gateway.traces import Outcome, Recorder, replay
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO, TRACE, TRACE_AUDIO
 from gateway.traces.reader import Trace
 from gateway.traces.recorder import BACKLOG_BYTES
+from tests.traces_tests.toy_call import HEADER, ToyCore, frame, inline, inputs, record
 
 ALL_FILES = {TRACE, TRACE_AUDIO, OUTPUTS, OUTPUTS_AUDIO}
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.traces_tests.toy_call import HEADER, Input, ToyCore, frame, inputs, recorded
 
 from gateway.contracts import CarrierMessage, Cut, Fact, Output, VoiceMessage
 from gateway.traces import Header, Outcome, Verdict, replay, report_lines
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO
 from gateway.traces.verdict import Difference
+from tests.traces_tests.toy_call import HEADER, Input, ToyCore, frame, inputs, recorded
 
 SEQ = 104  # a carrier frame after more than half a second: two outputs, the second one with audio
 T_US = 26 * 20_000 + 3_000
