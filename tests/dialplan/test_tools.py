@@ -90,7 +90,7 @@ def test_an_agent_of_a_plan_has_its_tools(module: str, load_text: LoadText) -> N
 async def test_a_function_runs_where_it_may_block(module: str) -> None:
     ran = []
 
-    async def in_thread(blocking: Callable[..., Any], /, *args: Any) -> Any:
+    async def in_thread(blocking: Callable[..., Any], /, *args: Any, limiter: Any = None) -> Any:
         ran.append(True)
         return blocking(*args)
 
