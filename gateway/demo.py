@@ -43,6 +43,7 @@ _LOOPBACK = {
 _RATE_HZ = 8000
 _INTERRUPT_AFTER_S = 2.5  # into the answer to the first question
 _POLITE_S = 0.8  # how long an agent has been silent when a caller takes his turn
+_PATIENCE_S = 5.0
 _LONGEST_S = 180
 
 
@@ -181,16 +182,22 @@ async def _call(running: Running, secrets: Secrets, parts: Sequence[bytes]) -> N
 
 async def _talk(caller: Caller, parts: Sequence[bytes]) -> None:
     """Say each utterance when the agent has finished, but the second one into the answer to the first."""
-    await caller.speaking()
+    await _answer_to(caller)
     await caller.quiet(_POLITE_S)
     for number, part in enumerate(parts):
         await caller.says(part)
-        await caller.speaking()
+        await _answer_to(caller)
         if number == 0 and len(parts) > 1:
             await caller.silence(_INTERRUPT_AFTER_S)
         else:
             await caller.quiet(_POLITE_S)
     await caller.hangs_up()
+
+
+async def _answer_to(caller: Caller) -> None:
+    """Wait until the agent speaks, as long as a caller would; `echo` never does by itself."""
+    with trio.move_on_after(_PATIENCE_S):
+        await caller.speaking()
 
 
 async def _judge(story: Story, folder: Path, *, understood: bool) -> int:
