@@ -298,6 +298,13 @@ class Gateway:
 
     def _ended(self, call: Call) -> None:
         record = call.record
+        at_ms = {line.what: line.at_ms for line in reversed(record.lines)}  # when each thing first happened
+        for stage, what in _SETUP_STAGES.items():
+            if what in at_ms:
+                self._metrics.call_setup_s.labels(stage=stage).observe(at_ms[what] / 1000)
+        if {"call.started", "session.opened"} <= at_ms.keys():
+            connect_ms = at_ms["session.opened"] - at_ms["call.started"]
+            self._metrics.backend_connect_s.observe(connect_ms / 1000)
         inbound = {"carrier": record.carrier, "direction": "inbound"}
         self._metrics.calls_active.labels(**inbound).dec()
         self._metrics.calls.labels(**inbound, result=str(record.reason)).inc()
@@ -389,6 +396,9 @@ class Gateway:
                 f"calls.folder = {str(folder)!r}: {error}; it must be a folder of ours"
             ) from None
 
+
+# What of a call's record ends each stage of its set-up.
+_SETUP_STAGES = {"start": "call.started", "backend_ready": "session.ready"}
 
 _END_S = 7.0  # a teardown has two seconds to be polite, two for the trace and two for the record
 _LOOK_S = 0.2

@@ -302,3 +302,17 @@ async def test_beyond_the_most_calls_a_caller_hears_busy(autojump_clock: MockClo
     async with live_gateway(plan, Puppet(), settings=settings) as live, live.twilio.call(**NUMBERS):
         async with live.twilio.call(**NUMBERS) as second:
             assert (await second.ended()).by.name == "REJECT"
+
+
+async def test_how_long_a_call_took_to_set_up_is_measured(autojump_clock: MockClock, plan: Path):
+    async with live_gateway(plan, Puppet(takes_s=0.5)) as live:
+        async with live.twilio.call(**NUMBERS) as caller:
+            await caller.silence(1)
+            await caller.hangs_up()
+        await live.gateway.supervisor.idle()
+
+        metrics = live.metrics.expose().decode()
+
+    assert 'gw_call_setup_seconds_count{stage="backend_ready"} 1.0' in metrics
+    assert 'gw_backend_connect_seconds_bucket{le="0.25"} 0.0' in metrics
+    assert 'gw_backend_connect_seconds_bucket{le="1.0"} 1.0' in metrics
