@@ -115,6 +115,25 @@ class CarrierClosed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     detail: str = ""
 
 
+class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Mono audio on a voice's wire. `pcm`: 16 bit little endian; `pcmu` and `pcma`: G.711, always at 8 000 Hz."""
+
+    encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
+    rate_hz: int = 24_000
+
+
+class VoiceTraits(msgspec.Struct, frozen=True, kw_only=True):
+    """How a voice wants to be spoken to. Part of every trace, so that its replay asks for the same session.
+
+    `name`: of its backend. `transcription_model`: what writes the caller's words down; None: nobody does.
+    """
+
+    name: str
+    input: AudioFormat = AudioFormat()
+    output: AudioFormat = AudioFormat()
+    transcription_model: str | None = "gpt-4o-mini-transcribe"
+
+
 class VoiceOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="voice.opened"):
     """The connection asked for by `OpenVoice` stands."""
 
@@ -122,11 +141,22 @@ class VoiceOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class VoiceEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="voice.ended"):
-    """The connection could not be had (`refused`: and never will be) or is gone."""
+    """The connection could not be had (`refused`: and never will be) or is gone.
+
+    `busy_s`: the voice has too many callers, and asks us to stay away for so long.
+    """
 
     session: int
     refused: bool
     detail: str = ""
+    busy_s: float | None = None
+
+
+class StandbySaid(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="standby.said"):
+    """An event of a session that is made ready while another one still talks. `event`: JSON text."""
+
+    session: int
+    event: str
 
 
 class ClipReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="clip.ready"):
@@ -170,6 +200,7 @@ Command = (
     CarrierClosed
     | VoiceOpened
     | VoiceEnded
+    | StandbySaid
     | ClipReady
     | ClipFailed
     | ToolDone
@@ -189,10 +220,11 @@ class CarrierMessage(msgspec.Struct, frozen=True, tag_field="type", tag="carrier
 
 
 class VoiceMessage(msgspec.Struct, frozen=True, tag_field="type", tag="voice"):
-    """To the voice's wire, in emit order. `caller_ms`: caller audio in it; 0 for control, never dropped."""
+    """To the wire of a voice's session, in emit order. `caller_ms`: caller audio in it; 0: control, never dropped."""
 
     data: str
     caller_ms: int = 0
+    session: int = 1
 
 
 class Cut(msgspec.Struct, frozen=True, tag_field="type", tag="cut"):
@@ -210,10 +242,15 @@ class TransferCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
 
 class OpenVoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="open_voice"):
-    """Answered by `VoiceOpened`, then at some time `VoiceEnded`."""
+    """Answered by `VoiceOpened`, then at some time `VoiceEnded`. `backend`: which of the call's voices.
+
+    A session that is opened while another one stands is its standby: what it says enters as `StandbySaid`, until
+    the other one is closed.
+    """
 
     session: int
     agent: str
+    backend: str
 
 
 class CloseVoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="close_voice"):
@@ -379,6 +416,14 @@ class SessionLost(Exception):
     """The voice went away; another attempt may succeed."""
 
 
+class SessionBusy(SessionLost):
+    """The voice has too many callers or requests (HTTP 429). `retry_after_s`: when to come back, if it says."""
+
+    def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class SessionRefused(Exception):
     """The voice will not have us (bad key, unknown model, missing part); no attempt will succeed."""
 
@@ -397,10 +442,13 @@ class VoiceBackend(Protocol):
     """What gives voices. One of these serves all calls."""
 
     @property
-    def name(self) -> str: ...
+    def traits(self) -> VoiceTraits: ...
 
     def connect(self, agent: Agent) -> AbstractAsyncContextManager[VoiceConnection]:
-        """A connection that lives as long as the block. Raises `SessionLost` or `SessionRefused`."""
+        """A connection that lives as long as the block.
+
+        Raises `SessionLost` (of that, `SessionBusy`) or `SessionRefused`.
+        """
 
     async def run(self) -> None:
         """What all its connections share (models, batches); runs in plumbing until cancelled."""
@@ -442,8 +490,11 @@ class CallControl(Protocol):
     def say(self, text: str, voice: str | None) -> None:
         """Speak a text; `Milestone.SAID` when the caller has heard it."""
 
-    def converse(self, agent: str) -> None:
-        """Let an agent of the plan talk with the caller; `Milestone.CONVERSED` when it is done."""
+    def converse(self, agent: str, *, interruptible: bool) -> None:
+        """Let an agent of the plan talk with the caller; `Milestone.CONVERSED` when it is done.
+
+        Without `interruptible` what the agent says is heard to its end, whoever speaks meanwhile.
+        """
 
     def transfer(self, destination: str) -> None:
         """Connect the caller with a named destination; this ends the call."""

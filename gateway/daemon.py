@@ -32,7 +32,7 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
             say(f"private door  {running.private_url}   /healthz /readyz /metrics")
             say(f"voice         {voice.says}")
             say(f"calls         {settings.calls.folder or 'not written to disk'}")
-            log.info("gateway.started", backend=voice.backend.name, plans=len(dialplan.plans))
+            log.info("gateway.started", backend=voice.backend.traits.name, plans=len(dialplan.plans))
             await running.ended.wait()
             nursery.cancel_scope.cancel()
     log.info("gateway.ended")

@@ -285,7 +285,7 @@ class Gateway:
         return Header(
             call_id=call_id,
             carrier="twilio",
-            backend=self._parts.backend.name,
+            backend=self._parts.backend.traits.name,
             caller=name(incoming.caller),
             called=name(incoming.called),
             plan=msgspec.to_builtins(plan),

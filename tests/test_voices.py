@@ -52,7 +52,7 @@ def plan(folder: Path, text: str) -> Dialplan:
 def test_the_voice_that_the_settings_name_answers_and_says_which_it_is(tmp_path: Path, name: str):
     voice = choose_voice(VoiceSettings(backend=name), plan(tmp_path, TALK), inline)
 
-    assert voice.backend.name == name
+    assert voice.backend.traits.name == name
     assert voice.says.startswith(f"{name}: ")
 
 
@@ -139,7 +139,7 @@ def test_a_script_that_is_not_there_is_refused_with_file_key_value_and_the_known
 def test_a_voice_that_follows_no_script_takes_any_plan(tmp_path: Path):
     dialplan = plan(tmp_path, TALK + 'script = "recepcion"\n')
 
-    assert choose_voice(VoiceSettings(backend="echo"), dialplan, inline).backend.name == "echo"
+    assert choose_voice(VoiceSettings(backend="echo"), dialplan, inline).backend.traits.name == "echo"
 
 
 @pytest.mark.usefixtures("nothing_missing")
@@ -160,4 +160,4 @@ def test_a_script_from_the_folder_of_the_settings_is_known(tmp_path: Path):
 
     voice = choose_voice(settings, plan(tmp_path, TALK + 'script = "pizza"\n'), inline)
 
-    assert voice.backend.name == "embedded"
+    assert voice.backend.traits.name == "embedded"

@@ -87,7 +87,7 @@ class Conversation:
         self._wish: Wish | None = None  # the same, until the call takes it
         self._stopped_at: float | None = None  # when the caller stopped, until the agent is sent
         session.connect()
-        emit(OpenVoice(session=number, agent=session.agent.name))
+        emit(OpenVoice(session=number, agent=session.agent.name, backend=""))
 
     # -- what the call says
 

@@ -116,7 +116,7 @@ class CallCore:
         self._emit(c.Synthesize(id=self._clip, text=text, voice=voice))
         self._then = c.Milestone.SAID
 
-    def converse(self, agent: str) -> None:
+    def converse(self, agent: str, *, interruptible: bool) -> None:
         if self._downlink is None:
             raise AssertionError("a step began before the leg")
         session = SessionCore(

@@ -9,6 +9,7 @@ import msgspec
 
 __all__ = [
     "AudioDelta",
+    "Committed",
     "Failed",
     "FunctionCall",
     "InputTranscript",
@@ -58,6 +59,12 @@ class SpeechStopped(_Event, frozen=True, tag="input_audio_buffer.speech_stopped"
     item_id: str
 
 
+class Committed(_Event, frozen=True, tag="input_audio_buffer.committed"):
+    """What the caller said is a turn of the conversation now."""
+
+    item_id: str
+
+
 class InputTranscript(_Event, frozen=True, tag="conversation.item.input_audio_transcription.completed"):
     item_id: str
     transcript: str
@@ -73,9 +80,21 @@ class FunctionCall(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
+class ResponseError(msgspec.Struct, frozen=True):
+    type: str = ""
+    code: str | None = None
+    message: str = ""
+
+
+class StatusDetails(msgspec.Struct, frozen=True):
+    reason: str | None = None
+    error: ResponseError | None = None
+
+
 class Response(msgspec.Struct, frozen=True):
     id: str
     status: str = "in_progress"
+    status_details: StatusDetails | None = None
     metadata: dict[str, str] | None = None
     output: tuple[FunctionCall, ...] | None = None
 
@@ -94,6 +113,7 @@ class AudioDelta(_Event, frozen=True, tag="response.output_audio.delta"):
     response_id: str
     item_id: str
     delta: bytes
+    content_index: int = 0
 
 
 class ItemDone(_Event, frozen=True, tag="response.output_audio.done"):
@@ -138,6 +158,7 @@ ServerEvent = (
     | SessionUpdated
     | SpeechStarted
     | SpeechStopped
+    | Committed
     | InputTranscript
     | ResponseCreated
     | ResponseDone
@@ -167,6 +188,7 @@ _known = {
         SessionUpdated,
         SpeechStarted,
         SpeechStopped,
+        Committed,
         InputTranscript,
         ResponseCreated,
         ResponseDone,

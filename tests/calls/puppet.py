@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from gateway.contracts import Agent, SessionLost, SessionRefused
+from gateway.contracts import Agent, SessionLost, SessionRefused, VoiceTraits
 
 
 class PuppetConnection:
@@ -58,7 +58,7 @@ class PuppetConnection:
 class Puppet:
     """A `VoiceBackend`. `refuses`: no session can be had. `takes_s`: how long connecting takes."""
 
-    name = "puppet"
+    traits = VoiceTraits(name="puppet")
 
     def __init__(self, *, refuses: bool = False, takes_s: float = 0.0) -> None:
         self.refuses = refuses

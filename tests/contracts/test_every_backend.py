@@ -37,7 +37,7 @@ def make(name: str) -> VoiceBackend:
 
 @every_backend
 async def test_a_backend_is_called_as_in_the_table(name: str):
-    assert make(name).name == name
+    assert make(name).traits.name == name
 
 
 @every_backend

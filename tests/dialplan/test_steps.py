@@ -21,7 +21,7 @@ class Call:
     def say(self, text: str, voice: str | None) -> None:
         self._ask(("say", text, voice), Milestone.SAID)
 
-    def converse(self, agent: str) -> None:
+    def converse(self, agent: str, *, interruptible: bool) -> None:
         self._ask(("converse", agent), Milestone.CONVERSED)
 
     def transfer(self, destination: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import msgspec
 import trio
 
-from gateway.contracts import Agent, VoiceConnection
+from gateway.contracts import Agent, VoiceConnection, VoiceTraits
 from gateway.voice.embedded import client_events as client
 from gateway.voice.embedded.conversation import Conversation
 from gateway.voice.embedded.mailbox import Mailbox
@@ -106,7 +106,7 @@ class _EchoConnection:
 class EchoBackend:
     """A `VoiceBackend` that needs nothing."""
 
-    name = "echo"
+    traits = VoiceTraits(name="echo", transcription_model=None)
 
     @asynccontextmanager
     async def connect(self, agent: Agent) -> AsyncGenerator[VoiceConnection, None]:  # noqa: ARG002 - all sound alike

@@ -10,7 +10,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from gateway.contracts import Agent, RunBlocking, SessionLost, SessionRefused, VoiceConnection
+from gateway.contracts import Agent, RunBlocking, SessionLost, SessionRefused, VoiceConnection, VoiceTraits
 from gateway.voice.embedded import models
 from gateway.voice.embedded.dialogue import Dialogue
 from gateway.voice.embedded.script import Script, fixed_texts
@@ -50,7 +50,7 @@ class Models(Speech, Protocol):
 class EmbeddedBackend:
     """A `VoiceBackend` without network. `run` loads the models and must be running for a voice to answer."""
 
-    name = "embedded"
+    traits = VoiceTraits(name="embedded")
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from gateway.audio.level import level_dbfs
-from gateway.contracts import Agent, RunBlocking, VoiceConnection
+from gateway.contracts import Agent, RunBlocking, VoiceConnection, VoiceTraits
 from gateway.voice.backends.embedded import find_script
 from gateway.voice.embedded.dialogue import Dialogue
 from gateway.voice.embedded.script import Script
@@ -37,7 +37,7 @@ class ScriptedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class ScriptedBackend:
     """A `VoiceBackend` that needs nothing. `run` must be running for turns to be detected."""
 
-    name = "scripted"
+    traits = VoiceTraits(name="scripted")
 
     def __init__(
         self,
