@@ -11,13 +11,15 @@ Drivers decide nothing; cores know no clock, socket or task. `now` is always sec
 """
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 from gateway.media.heard import Heard as Heard
+from gateway.tools import Tool as Tool
+from gateway.tools import as_tools
 
 T = TypeVar("T")
 
@@ -80,18 +82,11 @@ ENDINGS: Mapping[EndReason, Ending] = {
 # -- who answers --------------------------------------------------------------------------------------
 
 
-class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function that the voice may call. `parameters`: a JSON schema of type object."""
-
-    name: str
-    description: str = ""
-    parameters: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
-
-
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """Who speaks for us. `script` names the dialogue of an embedded voice; other voices ignore it.
 
-    `voice` and `model` of None: the backend's own. `language`: ISO 639-1.
+    `voice` and `model` of None: the backend's own. `language`: ISO 639-1. `tools`: typed functions, plain or
+    `async`, become tools (`gateway.tools.PythonTool`). Raises `ToolUnusable`.
     """
 
     name: str
@@ -102,6 +97,24 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     language: str = "en"
     script: str | None = None
     tools: tuple[Tool, ...] = ()
+
+    if TYPE_CHECKING:  # msgspec makes it of the fields; type checkers are told what `tools` takes
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            instructions: str = "",
+            greeting: str | None = None,
+            voice: str | None = None,
+            model: str | None = None,
+            language: str = "en",
+            script: str | None = None,
+            tools: Iterable[Tool | Callable[..., Any]] = (),
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "tools", as_tools(self.tools))
 
 
 # -- inputs of a call core ----------------------------------------------------------------------------
@@ -120,6 +133,10 @@ class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
     rate_hz: int = 24_000
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return self.rate_hz * (2 if self.encoding == "pcm" else 1) // 1000
 
 
 class VoiceTraits(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
     settings, secrets = read_settings(config, environ)
     log = configure(sys.stderr, level=settings.log.level)
     dialplan = load(Path(settings.dialplan.path))
-    voice = choose_voice(settings.voice, dialplan, run_in_thread)
+    voice = choose_voice(settings.voice, dialplan, run_in_thread, secrets.openai_api_key)
     with unwrapped():
         async with trio.open_nursery() as nursery:
             running = await nursery.start(run_process, settings, secrets, dialplan, voice, log)
@@ -32,7 +32,7 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
             say(f"private door  {running.private_url}   /healthz /readyz /metrics")
             say(f"voice         {voice.says}")
             say(f"calls         {settings.calls.folder or 'not written to disk'}")
-            log.info("gateway.started", backend=voice.backend.traits.name, plans=len(dialplan.plans))
+            log.info("gateway.started", backend=voice.backends[0].traits.name, plans=len(dialplan.plans))
             await running.ended.wait()
             nursery.cancel_scope.cancel()
     log.info("gateway.ended")

@@ -111,7 +111,7 @@ async def run_demo(
     story = Story()
     with unwrapped():
         async with trio.open_nursery() as nursery:
-            voice = choose_voice(settings.voice, dialplan, run_in_thread)
+            voice = choose_voice(settings.voice, dialplan, run_in_thread, secrets.openai_api_key)
             start = functools.partial(run_process, watch=story.watch)
             running = await nursery.start(start, settings, secrets, dialplan, voice, log)
             say(f"gateway       {running.public_url}   health and metrics: {running.private_url}/metrics")

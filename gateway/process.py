@@ -73,7 +73,7 @@ async def run_process(
     async with httpx.AsyncClient(timeout=10) as client, trio.open_nursery() as nursery:
         parts = Parts(
             dialplan=dialplan,
-            backend=voice.backend,
+            backends=voice.backends,
             synthesize=voice.synthesize,
             run_blocking=run_in_thread,
             run_tool_blocking=functools.partial(run_in_thread, limiter=trio.CapacityLimiter(_MOST_TOOLS)),

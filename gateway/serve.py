@@ -24,6 +24,7 @@ import structlog
 import trio
 
 from gateway.audio.clip import convert, read_wav
+from gateway.calls.barge_in import BargeInSettings
 from gateway.calls.call import Call, Services
 from gateway.calls.core import CallCore, CallSettings
 from gateway.calls.record import CallRecord, utc_now
@@ -43,13 +44,13 @@ from gateway.contracts import CallLeg, EndReason, Fact, LegCore, RequestFailed, 
 from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
 from gateway.dialplan.steps import StepMachine
-from gateway.dialplan.tools import ArgumentsWrong
 from gateway.media.stereo import StereoMix
 from gateway.net.doors import Door, PostRoute, UpgradeRoute, open_door
 from gateway.net.pacing import PacingClock
 from gateway.settings import Secrets, Settings
 from gateway.telemetry.lag import watch_loop
 from gateway.telemetry.metrics import Metrics
+from gateway.tools import ArgumentsWrong
 from gateway.traces.format import Header
 from gateway.traces.pseudonyms import Pseudonyms
 from gateway.traces.recorder import Recorder
@@ -81,10 +82,11 @@ def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
     settings = msgspec.convert(header.settings, TraceSettings)
     return CallCore(
         LEG_CORES[header.carrier](settings.carrier_call),
-        lambda call: StepMachine(plan.steps, call),
+        lambda call: StepMachine(plan.steps, call, plan.fallback),
         plan.agents,
         frozenset(plan.destinations),
         settings.call,
+        random.Random(header.seed),
         mix=mix,
     )
 
@@ -93,13 +95,14 @@ def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
 class Parts:
     """What a gateway is made of that differs between production, a demonstration and a test.
 
-    `synthesize(text, voice)`: PCM16 at 24 000 Hz, raises `RequestFailed`. `watch`: sees every fact of every
-    call. `client`: for Twilio's REST API; None: calls are ended by TwiML alone. `run_tool_blocking`: for the
-    plain functions of a plan, which may hang; None: as `run_blocking`.
+    `backends`: the voices in the order in which a call tries them. `synthesize(text, voice)`: PCM16 at
+    24 000 Hz, raises `RequestFailed`. `watch`: sees every fact of every call. `client`: for Twilio's REST API;
+    None: calls are ended by TwiML alone. `run_tool_blocking`: for the plain functions of a plan, which may
+    hang; None: as `run_blocking`.
     """
 
     dialplan: Dialplan
-    backend: VoiceBackend
+    backends: tuple[VoiceBackend, ...]
     synthesize: Synthesize
     run_blocking: RunBlocking
     metrics: Metrics
@@ -132,7 +135,7 @@ class Gateway:
             log=parts.log,
         )
         self._services = Services(
-            backend=parts.backend,
+            backends={backend.traits.name: backend for backend in parts.backends},
             synthesize=parts.synthesize,
             load_clip=self._load_clip,
             run_tool=self._run_tool,
@@ -154,7 +157,8 @@ class Gateway:
             self._pseudonyms = await self._parts.run_blocking(self._open_folder, self._folder)
         async with trio.open_nursery() as plumbing:
             plumbing.start_soon(self.clock.run)
-            plumbing.start_soon(self._parts.backend.run)
+            for backend in self._parts.backends:
+                plumbing.start_soon(backend.run)
             plumbing.start_soon(self.supervisor.flush)
             plumbing.start_soon(watch_loop, self._metrics, self._log)
             async with trio.open_nursery() as self._calls, trio.open_nursery() as self._doors:
@@ -278,14 +282,25 @@ class Gateway:
         return call, folder
 
     def _header(self, call_id: str, incoming: IncomingCall, plan: Plan) -> Header:
+        voice, barge_in = self._settings.voice, self._settings.barge_in
         settings = TraceSettings(
-            carrier_call=incoming.call_sid, call=CallSettings(longest_s=self._settings.calls.longest_s)
+            carrier_call=incoming.call_sid,
+            call=CallSettings(
+                voices=tuple(backend.traits for backend in self._parts.backends),
+                longest_s=self._settings.calls.longest_s,
+                idle_s=voice.idle_s,
+                dead_air_s=voice.dead_air_s,
+                renew_s=voice.renew_s,
+                barge_in=BargeInSettings(
+                    min_speech_ms=barge_in.min_speech_ms, min_words=barge_in.min_words
+                ),
+            ),
         )
         name = self._pseudonyms.name if self._pseudonyms is not None else str
         return Header(
             call_id=call_id,
             carrier="twilio",
-            backend=self._parts.backend.traits.name,
+            backend=self._parts.backends[0].traits.name,
             caller=name(incoming.caller),
             called=name(incoming.called),
             plan=msgspec.to_builtins(plan),

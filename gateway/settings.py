@@ -33,6 +33,17 @@ class Private(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber = 8081
 
 
+class BargeIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to interrupt an agent that speaks: speech that lasts `min_speech_ms` and has `min_words`.
+
+    What takes less is no interruption, and the agent goes on where it was. Each of the two counts by itself;
+    with neither every word interrupts at once. A key always does.
+    """
+
+    min_speech_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 0
+    min_words: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
+
+
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
     """`folder`: where each call's trace, recording and record go; empty: nowhere. `drain_s`: how long calls may
     go on after SIGTERM.
@@ -64,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http: Http = Http()
     private: Private = Private()
     voice: VoiceSettings = VoiceSettings()
+    barge_in: BargeIn = BargeIn()
     calls: Calls = Calls()
     traces: Traces = Traces()
     dialplan: DialplanPath = DialplanPath()
@@ -75,6 +87,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     twilio_auth_token: Secret | None = None
     twilio_account_sid: Secret | None = None
+    openai_api_key: Secret | None = None
 
     def twilio_auth_tokens(self) -> list[str]:
         """The primary token, and, while tokens are changed, the secondary one after a comma."""
@@ -90,12 +103,15 @@ def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settin
     secrets = Secrets(
         twilio_auth_token=secret("TWILIO_AUTH_TOKEN", environ),
         twilio_account_sid=secret("TWILIO_ACCOUNT_SID", environ),
+        openai_api_key=secret("OPENAI_API_KEY", environ),
     )
     _check(settings, secrets)
     return settings, secrets
 
 
 def _check(settings: Settings, secrets: Secrets) -> None:
+    if 0 < settings.voice.idle_s < 1:
+        raise ConfigError(f"voice.idle_s = {settings.voice.idle_s:g}: expected at least 1, or 0 for never")
     http = settings.http
     if bool(http.certificate) != bool(http.key):
         missing = "http.key" if http.certificate else "http.certificate"

@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection
+from typing import Annotated
 
 import msgspec
 
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
 from gateway.contracts import RequestFailed, RunBlocking, SessionLost, SessionRefused, VoiceBackend
 from gateway.dialplan.plan import Dialplan, PlanError, needs_synthesizer
 from gateway.voice.backends import BACKENDS
 from gateway.voice.backends.echo import EchoSettings
 from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
+from gateway.voice.backends.realtime import RealtimeSettings
 from gateway.voice.backends.scripted import ScriptedSettings
 from gateway.voice.embedded.models import missing_parts
 from gateway.voice.embedded.script_file import shipped_scripts
@@ -20,23 +22,33 @@ __all__ = ["Voice", "VoiceSettings", "choose_voice", "missing_voice"]
 
 
 class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`backend`: a key of `gateway.voice.backends.BACKENDS`; each has a section of its own below."""
+    """`backend`: a key of `gateway.voice.backends.BACKENDS`; each has a section of its own below.
+
+    `alternatives`: those that are tried, in order, when it has no room or cannot be had. `dead_air_s`: how long
+    a voice may owe an answer until it is taken for lost. `idle_s`: after so much silence of both the agent asks
+    whether somebody is there; 0: never. `renew_s`: a session that is so old is replaced.
+    """
 
     backend: str = "embedded"
+    alternatives: tuple[str, ...] = ()
+    dead_air_s: Annotated[float, msgspec.Meta(ge=1)] = 10.0
+    idle_s: Annotated[float, msgspec.Meta(ge=0)] = 6.0
+    renew_s: Annotated[float, msgspec.Meta(ge=60)] = 3300.0  # OpenAI ends a Realtime session after an hour
     embedded: EmbeddedSettings = EmbeddedSettings()
     scripted: ScriptedSettings = ScriptedSettings()
     echo: EchoSettings = EchoSettings()
+    realtime: RealtimeSettings = RealtimeSettings()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Voice:
-    """`backend` answers. `synthesize(text, voice)` gives PCM16 at 24 000 Hz, or raises `RequestFailed`.
+    """The first of `backends` answers; where it cannot, the next one does.
 
-    `synthesizer`: what speaks for `synthesize`, where it is not the backend itself; it has to run too. `says`:
-    which voice it is, for people.
+    `synthesize(text, voice)` gives PCM16 at 24 000 Hz, or raises `RequestFailed`. `synthesizer`: what speaks for
+    it, where it is none of the backends; it has to run too. `says`: which voices they are, for people.
     """
 
-    backend: VoiceBackend
+    backends: tuple[VoiceBackend, ...]
     synthesize: Callable[[str, str | None], Awaitable[bytes]]
     synthesizer: VoiceBackend | None
     says: str
@@ -46,6 +58,7 @@ _SAYS = {
     "embedded": "embedded: offline, on this machine, without account or key",
     "scripted": "scripted: the embedded dialogue in tones, for tests",
     "echo": "echo: callers hear themselves",
+    "realtime": "realtime: a hosted model, over OpenAI's Realtime protocol",
 }
 
 
@@ -55,37 +68,50 @@ def missing_voice() -> str | None:
     return f"{', '.join(part.part for part in missing)}; {missing[0].install}" if missing else None
 
 
-def choose_voice(settings: VoiceSettings, dialplan: Dialplan, run_blocking: RunBlocking) -> Voice:
-    """The voice that the settings name.
+def choose_voice(
+    settings: VoiceSettings, dialplan: Dialplan, run_blocking: RunBlocking, key: Secret | None = None
+) -> Voice:
+    """The voices that the settings name. `key`: of the service behind `realtime`.
 
-    Raises `ConfigError`, and `PlanError` for a script that it does not have, or for a plan that says texts of
-    its own where nothing is installed that could.
+    Raises `ConfigError`, and `PlanError` for a script that one of them does not have, or for a plan that says
+    texts of its own where nothing is installed that could.
     """
-    name = settings.backend
-    if name not in BACKENDS:
-        raise ConfigError(f"voice.backend = {name!r}: {no_such('voice', name, BACKENDS)}")
     missing = missing_voice()
-    if name == "embedded" and missing is not None:
-        raise ConfigError(
-            f"voice.backend = 'embedded' lacks {missing}; or set voice.backend to another voice"
-        )
-    if name == "embedded":
+    names = _names(settings, missing)
+    if "embedded" in names:
         _check_scripts(settings.embedded.read_scripts(), dialplan)
-    elif name == "scripted":
+    if "scripted" in names:
         _check_scripts(shipped_scripts(), dialplan)
-    backend = BACKENDS[name].make(getattr(settings, name), run_blocking)
-    if isinstance(backend, EmbeddedBackend):
-        return Voice(backend, _speech_of(backend), None, _SAYS[name])
+    backends = tuple(BACKENDS[name].make(getattr(settings, name), run_blocking, key) for name in names)
+    says = "; else ".join([_SAYS.get(names[0], names[0]), *names[1:]])
+    for backend in backends:
+        if isinstance(backend, EmbeddedBackend):
+            return Voice(backends, _speech_of(backend), None, says)
     speaking = needs_synthesizer(dialplan)
     if not speaking:
-        return Voice(backend, _mute, None, _SAYS.get(name, name))
+        return Voice(backends, _mute, None, says)
     if missing is not None:
         plan, file = speaking[0]
         raise PlanError(
             f"{file}: plans.{plan}: a step says a text of its own, but text-to-speech lacks {missing}"
         )
     synthesizer = EmbeddedBackend(settings.embedded, run_blocking)
-    return Voice(backend, _speech_of(synthesizer), synthesizer, _SAYS.get(name, name))
+    return Voice(backends, _speech_of(synthesizer), synthesizer, says)
+
+
+def _names(settings: VoiceSettings, missing: str | None) -> list[str]:
+    """The voices in the order in which they are tried, each of them known, complete and named once."""
+    names: list[str] = []
+    keys = ["voice.backend", *(f"voice.alternatives[{index}]" for index in range(len(settings.alternatives)))]
+    for key, name in zip(keys, (settings.backend, *settings.alternatives), strict=True):
+        if name not in BACKENDS:
+            raise ConfigError(f"{key} = {name!r}: {no_such('voice', name, BACKENDS)}")
+        if name in names:
+            raise ConfigError(f"{key} = {name!r}: named twice; it is {keys[names.index(name)]}, too")
+        if name == "embedded" and missing is not None:
+            raise ConfigError(f"{key} = 'embedded' lacks {missing}; or set {key} to another voice")
+        names.append(name)
+    return names
 
 
 def _check_scripts(scripts: Collection[str], dialplan: Dialplan) -> None:

@@ -19,9 +19,22 @@ NAMES: dict[str, tuple[str, object]] = {
     "GATEWAY_PRIVATE__HOST": ("127.0.0.3", "127.0.0.3"),
     "GATEWAY_PRIVATE__PORT": ("9001", 9001),
     "GATEWAY_VOICE__BACKEND": ("echo", "echo"),
+    "GATEWAY_VOICE__ALTERNATIVES": ("scripted, echo", ("scripted", "echo")),
+    "GATEWAY_VOICE__DEAD_AIR_S": ("1", 1.0),
+    "GATEWAY_VOICE__IDLE_S": ("0", 0.0),
+    "GATEWAY_VOICE__RENEW_S": ("60", 60.0),
     "GATEWAY_VOICE__EMBEDDED__SCRIPTS": ("/scripts", "/scripts"),
     "GATEWAY_VOICE__EMBEDDED__WORKERS": ("3", 3),
     "GATEWAY_VOICE__SCRIPTED__HEARS": ("yes, no", ("yes", "no")),
+    "GATEWAY_VOICE__REALTIME__URL": ("wss://voice.example/v1", "wss://voice.example/v1"),
+    "GATEWAY_VOICE__REALTIME__MODEL": ("gpt-realtime-mini", "gpt-realtime-mini"),
+    "GATEWAY_VOICE__REALTIME__AUTH_HEADER": ("api-key: {key}", "api-key: {key}"),
+    "GATEWAY_VOICE__REALTIME__DIALECT": ("beta", "beta"),
+    "GATEWAY_VOICE__REALTIME__AUDIO": ("pcmu", "pcmu"),
+    "GATEWAY_VOICE__REALTIME__INPUT_RATE": ("16000", 16000),
+    "GATEWAY_VOICE__REALTIME__TRANSCRIPTION_MODEL": ("whisper-1", "whisper-1"),
+    "GATEWAY_BARGE_IN__MIN_SPEECH_MS": ("500", 500),
+    "GATEWAY_BARGE_IN__MIN_WORDS": ("2", 2),
     "GATEWAY_CALLS__FOLDER": ("/var/calls", "/var/calls"),
     "GATEWAY_CALLS__MAX_ACTIVE": ("7", 7),
     "GATEWAY_CALLS__LONGEST_S": ("600", 600.0),
@@ -179,6 +192,13 @@ def test_an_unknown_key_of_a_file_is_refused_with_its_line_and_without_its_value
     [
         ("GATEWAY_HTTP__PORT", "http", "a whole number"),
         ("GATEWAY_HTTP__PORT", "70000", "a whole number <= 65535"),
+        ("GATEWAY_VOICE__DEAD_AIR_S", "0.5", "a number >= 1"),
+        ("GATEWAY_VOICE__IDLE_S", "-1", "a number >= 0"),
+        ("GATEWAY_VOICE__RENEW_S", "59", "a number >= 60"),
+        ("GATEWAY_BARGE_IN__MIN_SPEECH_MS", "-1", "a whole number >= 0"),
+        ("GATEWAY_BARGE_IN__MIN_SPEECH_MS", "5001", "a whole number <= 5000"),
+        ("GATEWAY_BARGE_IN__MIN_WORDS", "-1", "a whole number >= 0"),
+        ("GATEWAY_BARGE_IN__MIN_WORDS", "21", "a whole number <= 20"),
         ("GATEWAY_CALLS__MAX_ACTIVE", "0", "a whole number >= 1"),
         ("GATEWAY_CALLS__LONGEST_S", "0", "a number > 0"),
         ("GATEWAY_CALLS__DRAIN_S", "-1", "a number >= 0"),
@@ -188,6 +208,33 @@ def test_an_unknown_key_of_a_file_is_refused_with_its_line_and_without_its_value
 )
 def test_a_value_that_cannot_be_is_refused_with_what_would_be_right(name: str, text: str, right: str):
     assert error(**{name: text}).startswith(f'{name} = "{text}": expected {right}')
+
+
+def test_an_agent_that_would_ask_too_soon_whether_somebody_is_there_is_refused():
+    assert error(GATEWAY_VOICE__IDLE_S="0.5") == "voice.idle_s = 0.5: expected at least 1, or 0 for never"
+
+
+@pytest.mark.parametrize(("key", "most"), [("MIN_SPEECH_MS", 5000), ("MIN_WORDS", 20)])
+def test_what_it_takes_to_interrupt_may_be_as_much_as_the_settings_say(key: str, most: int):
+    settings, _ = read_settings(None, {f"GATEWAY_BARGE_IN__{key}": str(most)})
+
+    assert getattr(settings.barge_in, key.lower()) == most
+
+
+def test_by_default_every_word_interrupts_and_there_is_one_voice():
+    settings, _ = read_settings(None, {})
+
+    assert (settings.barge_in.min_speech_ms, settings.barge_in.min_words) == (0, 0)
+    assert settings.voice.alternatives == ()
+    assert (settings.voice.dead_air_s, settings.voice.idle_s, settings.voice.renew_s) == (10, 6, 3300)
+
+
+def test_a_list_of_alternatives_stands_in_the_file(elsewhere: Path):
+    (elsewhere / "gateway.toml").write_text('[voice]\nalternatives = ["scripted", "echo"]\n')
+
+    settings, _ = read_settings(None, {})
+
+    assert settings.voice.alternatives == ("scripted", "echo")
 
 
 def test_every_flaw_is_told_at_once():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import gateway.voices
-from gateway.config import ConfigError
+from gateway.config import ConfigError, Secret
 from gateway.contracts import RequestFailed
 from gateway.dialplan.plan import Dialplan, PlanError, load
 from gateway.testing.live import inline
@@ -26,6 +26,7 @@ plan = "closed"
 [plans.closed]
 steps = [{ do = "answer" }, { do = "say", text = "We are closed." }, { do = "hang_up" }]
 """
+FALLBACK = 'fallback = [{ do = "say", text = "Nobody can talk." }]\n'
 MISSING = [MissingPart("hibari-tts (text to speech)", INSTALL), MissingPart("rapidfuzz (phrases)", INSTALL)]
 
 
@@ -50,9 +51,9 @@ def plan(folder: Path, text: str) -> Dialplan:
 @pytest.mark.usefixtures("nothing_missing")
 @pytest.mark.parametrize("name", BACKENDS)
 def test_the_voice_that_the_settings_name_answers_and_says_which_it_is(tmp_path: Path, name: str):
-    voice = choose_voice(VoiceSettings(backend=name), plan(tmp_path, TALK), inline)
+    voice = choose_voice(VoiceSettings(backend=name), plan(tmp_path, TALK), inline, Secret("a-key"))
 
-    assert voice.backend.traits.name == name
+    assert [backend.traits.name for backend in voice.backends] == [name]
     assert voice.says.startswith(f"{name}: ")
 
 
@@ -60,13 +61,41 @@ def test_the_voice_that_the_settings_name_answers_and_says_which_it_is(tmp_path:
 def test_the_embedded_voice_speaks_the_words_of_the_plan_itself(tmp_path: Path):
     voice = choose_voice(VoiceSettings(), plan(tmp_path, SAY), inline)
 
-    assert isinstance(voice.backend, EmbeddedBackend)
+    assert isinstance(voice.backends[0], EmbeddedBackend)
     assert voice.synthesizer is None
 
 
 @pytest.mark.usefixtures("nothing_missing")
 def test_beside_another_voice_the_embedded_one_speaks_the_words_of_the_plan(tmp_path: Path):
     voice = choose_voice(VoiceSettings(backend="echo"), plan(tmp_path, SAY), inline)
+
+    assert isinstance(voice.synthesizer, EmbeddedBackend)
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_alternatives_follow_in_the_order_of_the_settings(tmp_path: Path):
+    settings = VoiceSettings(backend="echo", alternatives=("scripted", "embedded"))
+
+    voice = choose_voice(settings, plan(tmp_path, TALK), inline)
+
+    assert [backend.traits.name for backend in voice.backends] == ["echo", "scripted", "embedded"]
+    assert voice.says == "echo: callers hear themselves; else scripted; else embedded"
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_an_embedded_voice_among_the_alternatives_speaks_the_words_of_the_plan(tmp_path: Path):
+    settings = VoiceSettings(backend="echo", alternatives=("embedded",))
+
+    voice = choose_voice(settings, plan(tmp_path, SAY), inline)
+
+    assert voice.synthesizer is None
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_the_words_of_a_fallback_are_spoken_too(tmp_path: Path):
+    dialplan = plan(tmp_path, TALK.replace("[agents.a]", f"{FALLBACK}[agents.a]"))
+
+    voice = choose_voice(VoiceSettings(backend="echo"), dialplan, inline)
 
     assert isinstance(voice.synthesizer, EmbeddedBackend)
 
@@ -92,6 +121,48 @@ def test_an_unknown_voice_is_refused_with_the_known_ones(tmp_path: Path):
     assert str(refused.value) == (
         f"voice.backend = 'ecko': no such voice; did you mean \"echo\"? known: {known}"
     )
+
+
+@pytest.mark.usefixtures("nothing_missing")
+@pytest.mark.parametrize(
+    ("alternatives", "error"),
+    [
+        (("scripted", "ecko"), "voice.alternatives[1] = 'ecko': no such voice; did you mean \"echo\"?"),
+        (("embedded",), "voice.alternatives[0] = 'embedded': named twice; it is voice.backend, too"),
+        (
+            ("scripted", "echo", "scripted"),
+            "voice.alternatives[2] = 'scripted': named twice; it is voice.alternatives[0], too",
+        ),
+    ],
+)
+def test_an_alternative_that_is_unknown_or_named_twice_is_refused(
+    tmp_path: Path, alternatives: tuple[str, ...], error: str
+):
+    with pytest.raises(ConfigError) as refused:
+        choose_voice(VoiceSettings(alternatives=alternatives), plan(tmp_path, TALK), inline)
+
+    assert str(refused.value).startswith(error)
+
+
+@pytest.mark.usefixtures("parts_missing")
+def test_an_alternative_whose_parts_are_missing_is_refused(tmp_path: Path):
+    settings = VoiceSettings(backend="echo", alternatives=("scripted", "embedded"))
+
+    with pytest.raises(ConfigError) as refused:
+        choose_voice(settings, plan(tmp_path, TALK), inline)
+
+    assert str(refused.value) == (
+        f"voice.alternatives[1] = 'embedded' lacks {missing_voice()}; "
+        "or set voice.alternatives[1] to another voice"
+    )
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_an_alternative_that_wants_a_key_is_refused_without_one(tmp_path: Path):
+    settings = VoiceSettings(backend="echo", alternatives=("realtime",))
+
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is missing"):
+        choose_voice(settings, plan(tmp_path, TALK), inline)
 
 
 @pytest.mark.usefixtures("parts_missing")
@@ -136,10 +207,20 @@ def test_a_script_that_is_not_there_is_refused_with_file_key_value_and_the_known
     )
 
 
+@pytest.mark.usefixtures("nothing_missing")
+def test_an_alternative_must_have_the_scripts_of_the_plan_too(tmp_path: Path):
+    dialplan = plan(tmp_path, TALK + 'script = "recepcion"\n')
+
+    with pytest.raises(PlanError, match="no such script"):
+        choose_voice(VoiceSettings(backend="echo", alternatives=("scripted",)), dialplan, inline)
+
+
 def test_a_voice_that_follows_no_script_takes_any_plan(tmp_path: Path):
     dialplan = plan(tmp_path, TALK + 'script = "recepcion"\n')
 
-    assert choose_voice(VoiceSettings(backend="echo"), dialplan, inline).backend.traits.name == "echo"
+    (backend,) = choose_voice(VoiceSettings(backend="echo"), dialplan, inline).backends
+
+    assert backend.traits.name == "echo"
 
 
 @pytest.mark.usefixtures("nothing_missing")
@@ -160,4 +241,4 @@ def test_a_script_from_the_folder_of_the_settings_is_known(tmp_path: Path):
 
     voice = choose_voice(settings, plan(tmp_path, TALK + 'script = "pizza"\n'), inline)
 
-    assert voice.backend.traits.name == "embedded"
+    assert voice.backends[0].traits.name == "embedded"

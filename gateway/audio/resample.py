@@ -1,4 +1,4 @@
-"""Streaming resamplers between the phone's 8 kHz and the voice's 24 kHz, exact to the bit.
+"""Streaming resamplers between the 8, 16 and 24 kHz of phones and voices, exact to the bit.
 
 A recorded call is replayed byte for byte, on another machine if need be, so the result may depend on
 nothing but the samples. The low-pass is a table of integers (taps.py). A 16-bit sample times a tap of less
@@ -6,14 +6,18 @@ than 2**20, summed over the window, stays below 2**53: float64 holds every parti
 order a BLAS kernel adds them, fused or not. What follows is exact too: the scaling by a power of two (it is
 in the matrix already), clipping to 16 bits, and rounding to the nearest integer, halves to even.
 
-The work is one matrix product a chunk. A *step* is the smallest unit: up, one sample in and three out; down,
-three in and one out. A row of the product is `_STEPS` steps, its matrix the step's taps repeated along a
-diagonal (block Toeplitz). numpy's cost per call outweighs the arithmetic by far: 16 steps a row is no slower
-than one dot product a sample is long, and the product stays below the size at which OpenBLAS starts threads.
+The work is one matrix product a chunk. A *step* is the smallest unit: from 8 to 24 kHz one sample in and
+three out, from 24 to 16 kHz three in and two out. A row of the product is `_STEPS` steps, its matrix the
+step's taps repeated along a diagonal (block Toeplitz). numpy's cost per call outweighs the arithmetic by far:
+16 steps a row is no slower than one dot product a sample is long, and the product stays below the size at
+which OpenBLAS starts threads.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from itertools import permutations
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -21,58 +25,117 @@ from numpy.typing import NDArray
 
 from gateway.audio.taps import FRACTION_BITS, TAPS
 
-__all__ = ["DELAY_MS", "Downsampler", "Upsampler"]
+__all__ = ["RATES_HZ", "Downsampler", "Resampler", "Upsampler", "resampler"]
 
-DELAY_MS: Final = (len(TAPS) - 1) / 2 / 24
-"""How much later a sound leaves either resampler: half the filter, whatever the chunks."""
+RATES_HZ: Final = (8000, 16_000, 24_000)
+"""The rates that can be resampled, each to each."""
 
 _STEPS: Final = 16
-_RATIO: Final = 3
+
+
+class Resampler(Protocol):
+    """One stream of PCM16 little endian mono on its way from one rate to another."""
+
+    @property
+    def delay_ms(self) -> float:
+        """How much later a sound leaves than it came in: half the filter, whatever the chunks."""
+
+    def feed(self, pcm: bytes) -> bytes:
+        """The next part of the stream: as many samples as `pcm` completes.
+
+        Of whole milliseconds every one gives a whole one, from the first chunk on. Raises `ValueError` on half a
+        sample, and nothing was taken then.
+        """
+
+    def reset(self) -> None:
+        """Forget the stream: the next sample is the first of another."""
+
+
+def resampler(from_hz: int, to_hz: int) -> Resampler:
+    """A stream from one of `RATES_HZ` to another, or to the same, which hands on what it gets.
+
+    Images and aliases are 70 dB down where one of the rates is 8000 Hz for speech of up to 3400 Hz, otherwise of
+    up to 7000 Hz. Raises `ValueError` on another rate.
+    """
+    if from_hz == to_hz and from_hz in RATES_HZ:
+        return _PassThrough()
+    bank = _BANKS.get((from_hz, to_hz))
+    if bank is None:
+        works = ", ".join(map(str, RATES_HZ))
+        raise ValueError(
+            f"cannot resample {from_hz} Hz to {to_hz} Hz; what works is {works} Hz, each to each"
+        )
+    return _Stream(bank)
+
+
+# The pair of every call: the phone's rate, and that of most voices.
+Upsampler: Final = partial(resampler, 8000, 24_000)
+Downsampler: Final = partial(resampler, 24_000, 8000)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bank:
-    """The filter of one direction. A step reads `window` samples, moves on by `hop` and gives `gives`."""
+    """The filter of one pair of rates. A step reads `window` samples, moves on by `hop` and gives `gives`."""
 
     hop: int
     gives: int
     window: int
+    before: int  # samples of the first window that lie before the stream
     matrix: NDArray[np.float64]
+    delay_ms: float
     longest: int  # samples a product: 100 ms, the longest chunk that voices send; more would only cost memory
 
     @classmethod
-    def of(cls, step: NDArray[np.float64], *, hop: int, longest: int) -> "_Bank":
-        """`step`: oldest sample first, one column for each sample that it gives."""
-        window, gives = step.shape
+    def between(cls, from_hz: int, to_hz: int) -> "_Bank":
+        work_hz = math.lcm(from_hz, to_hz)
+        gives, hop = work_hz // from_hz, work_hz // to_hz
+        taps = np.array(TAPS[work_hz], np.float64) * 2.0**-FRACTION_BITS
+        before = (len(taps) - 1) // gives
+        window = before + 1 + (gives - 1) * hop // gives
+        # At the rate of the filter the samples in stand `gives` apart with zeros between them, those out `hop`
+        # apart. So each output meets every `gives`th tap, and the gain gives back what the zeros took.
+        distance = hop * np.arange(gives) - gives * (np.arange(window)[:, None] - before)
+        reached = (distance >= 0) & (distance < len(taps))
+        step = np.zeros((window, gives))
+        step[reached] = gives * taps[distance[reached]]
         matrix = np.zeros(((_STEPS - 1) * hop + window, _STEPS * gives))
         for i in range(_STEPS):
             matrix[i * hop : i * hop + window, i * gives : (i + 1) * gives] = step
-        return cls(hop, gives, window, matrix, longest)
+        delay_ms = (len(taps) - 1) / 2 * 1000 / work_hz
+        return cls(hop, gives, window, before, matrix, delay_ms, longest=from_hz // 10)
 
 
-_FILTER: Final = np.array(TAPS, np.float64) * 2.0**-FRACTION_BITS
-_DOWN: Final = _Bank.of(_FILTER[::-1, None], hop=_RATIO, longest=2400)
-# Of the three samples at 24 kHz that one at 8 kHz becomes, two are zeros: each output meets every third tap,
-# and the gain of 3 gives back what the zeros took.
-_PHASES: Final = np.pad(_FILTER * _RATIO, (0, -len(TAPS) % _RATIO)).reshape(-1, _RATIO)
-_UP: Final = _Bank.of(_PHASES[::-1], hop=1, longest=800)
+_BANKS: Final = {pair: _Bank.between(*pair) for pair in permutations(RATES_HZ, 2)}
+
+
+class _PassThrough:
+    """The stream of a rate to itself."""
+
+    delay_ms: Final = 0.0
+
+    def feed(self, pcm: bytes) -> bytes:
+        _refuse_half_a_sample(pcm)
+        return pcm
+
+    def reset(self) -> None:
+        """Nothing is kept."""
 
 
 class _Stream:
     """One stream through a bank. Buffers are cut for a chunk's length and kept while that stays the same."""
 
     def __init__(self, bank: _Bank) -> None:
+        self.delay_ms: Final = bank.delay_ms
         self._bank = bank
         self.reset()
 
     def reset(self) -> None:
-        self._held = self._bank.window - 1  # samples that the next window reads again, from the front
+        self._held = self._bank.before  # samples that the next window reads again, from the front
         self._samples = np.zeros(self._held)
         self._cut(self._held)
 
     def feed(self, pcm: bytes) -> bytes:
-        if len(pcm) % 2:
-            raise ValueError(f"{len(pcm)} bytes are no whole number of 16-bit samples")
+        _refuse_half_a_sample(pcm)
         samples = np.frombuffer(pcm, "<i2")
         longest = self._bank.longest
         if len(samples) <= longest:
@@ -114,43 +177,6 @@ class _Stream:
         self._end = end
 
 
-class Upsampler:
-    """8 kHz to 24 kHz. Images of tones of 300-3400 Hz are 70 dB down; each sample in gives three out."""
-
-    def __init__(self) -> None:
-        self._stream = _Stream(_UP)
-
-    def feed(self, pcm: bytes) -> bytes:
-        """The next part of the stream: three samples for each of `pcm`.
-
-        `pcm`: PCM16 little endian mono, any number of samples. Raises `ValueError` on half a sample, and
-        nothing was taken then.
-        """
-        return self._stream.feed(pcm)
-
-    def reset(self) -> None:
-        """Forget the stream: the next sample is the first of another."""
-        self._stream.reset()
-
-
-class Downsampler:
-    """24 kHz to 8 kHz. What lies above 4600 Hz is 70 dB down instead of folding into the call.
-
-    Output sample `k` is there as soon as input sample `3 k` is: of equal chunks that are a multiple of three
-    samples, the first already gives a third, and so do all others.
-    """
-
-    def __init__(self) -> None:
-        self._stream = _Stream(_DOWN)
-
-    def feed(self, pcm: bytes) -> bytes:
-        """The next part of the stream: as many samples as `pcm` completes.
-
-        `pcm`: PCM16 little endian mono, any number of samples. Raises `ValueError` on half a sample, and
-        nothing was taken then.
-        """
-        return self._stream.feed(pcm)
-
-    def reset(self) -> None:
-        """Forget the stream: the next sample is the first of another."""
-        self._stream.reset()
+def _refuse_half_a_sample(pcm: bytes) -> None:
+    if len(pcm) % 2:
+        raise ValueError(f"{len(pcm)} bytes are no whole number of 16-bit samples")

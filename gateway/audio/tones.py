@@ -10,6 +10,7 @@ are the guard interval: a delay of up to 5 ms moves the frame under the window a
 nobody reads. This is the cyclic prefix of OFDM, as in clause 17 of IEEE 802.11.
 """
 
+from functools import cache
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -34,26 +35,64 @@ DTMF_HZ: Final = {
 }
 """The pair of tones of each digit. ITU-T Q.23."""
 
+# Nominal levels at a subscriber's end: -9 dBm0 the high tone and 2 dB less the low one, which lines attenuate
+# less; receivers of ITU-T Q.24 take -25 to 0 dBm0 and far more twist. A sine of 0 dBm0 peaks at 22 656, 3.17 dB
+# below the overload point of mu-law (ITU-T G.711).
+_LOW_PEAK: Final = 6385
+_HIGH_PEAK: Final = 8039
+
+# Both are at least twice what receivers must take (40 ms each, ITU-T Q.24 table A.1).
+_TONE_MS: Final = 100
+_GAP_MS: Final = 80
+
+_WAITS: Final = frozenset("W,")
+_TURN_BITS: Final = 20
+
 
 def sine(tone_hz: float, duration_ms: float, *, rate_hz: int = 8000, level_dbfs: float = -12.0) -> bytes:
     """PCM16 mono of one tone, which starts at zero. `level_dbfs` as `gateway.audio.level` measures it."""
-    return _pcm(_sum_of_sines((tone_hz,), duration_ms, rate_hz, level_dbfs))
-
-
-def dtmf(digit: str, duration_ms: float, *, rate_hz: int = 8000, level_dbfs: float = -12.0) -> bytes:
-    """PCM16 mono of one digit, both tones equally loud. Raises `ValueError` on anything but a digit, *, #, A-D."""
-    if digit not in DTMF_HZ:
-        raise ValueError(f"{digit!r} is no DTMF digit; there are {''.join(DTMF_HZ)}")
-    return _pcm(_sum_of_sines(DTMF_HZ[digit], duration_ms, rate_hz, level_dbfs - 3.01))
-
-
-def _sum_of_sines(
-    tones_hz: tuple[float, ...], duration_ms: float, rate_hz: int, level_dbfs: float
-) -> NDArray[np.float64]:
     seconds = np.arange(round(duration_ms * rate_hz / 1000)) / rate_hz
-    peak: float = 32768 * 2**0.5 * 10 ** (level_dbfs / 20)
-    samples: NDArray[np.float64] = peak * np.sin(2 * np.pi * np.outer(tones_hz, seconds)).sum(axis=0)
-    return samples
+    peak = 32768 * 2**0.5 * 10 ** (level_dbfs / 20)
+    return _pcm(peak * np.sin(2 * np.pi * (tone_hz * seconds)))
+
+
+def dtmf(digits: str, rate_hz: int = 24_000) -> bytes:
+    """PCM16 mono of digits as a telephone keys them: 100 ms of tones and 80 ms of silence each.
+
+    `digits`: 0-9, *, #, A-D; a `w` or a comma waits half a second. `rate_hz`: a multiple of 1000. The same bytes
+    on every machine. Raises `ValueError` that names what is no digit. ITU-T Q.23, Q.24.
+    """
+    wrong = [key for key in dict.fromkeys(digits) if key.upper() not in DTMF_HZ.keys() | _WAITS]
+    if wrong:
+        named = ", ".join(map(repr, wrong))
+        raise ValueError(f"no DTMF digits: {named}; there are 0-9, *, #, A-D, and w for half a second")
+    return b"".join(bytes(rate_hz) if key in _WAITS else _key(key, rate_hz) for key in digits.upper())
+
+
+def _key(digit: str, rate_hz: int) -> bytes:
+    """One digit and the silence behind it, in integers: they are in traces, and a replay compares every byte."""
+    turn = _turn(rate_hz)
+    sample = np.arange(_TONE_MS * rate_hz // 1000)
+    low_hz, high_hz = DTMF_HZ[digit]
+    tones = _LOW_PEAK * turn[low_hz * sample % rate_hz] + _HIGH_PEAK * turn[high_hz * sample % rate_hz]
+    # A raised cosine over 5 ms at both ends: an edge would be heard as a click.
+    from_edge = np.minimum(sample, sample[::-1])
+    gain = 2**_TURN_BITS - turn[(rate_hz // 4 + np.minimum(100 * from_edge, rate_hz // 2)) % rate_hz]
+    half = 1 << 2 * _TURN_BITS
+    samples: NDArray[np.int64] = (tones * gain + half) >> (2 * _TURN_BITS + 1)
+    return samples.astype("<i2").tobytes() + bytes(2 * (_GAP_MS * rate_hz // 1000))
+
+
+@cache
+def _turn(rate_hz: int) -> NDArray[np.int64]:
+    """One turn of the circle in `rate_hz` steps, so that every whole number of hertz has its samples in it.
+
+    Mathematical libraries differ in the last bit of a sine, which its rounding loses unless it lies next to a half.
+    None does at the rates of telephony: the closest is 100 000 such bits away, and a test keeps it so.
+    """
+    angles = np.arange(rate_hz) * (2 * np.pi / rate_hz)
+    turn: NDArray[np.int64] = np.rint(np.sin(angles) * 2**_TURN_BITS).astype(np.int64)
+    return turn
 
 
 def _pcm(samples: NDArray[np.float64]) -> bytes:

@@ -7,7 +7,7 @@ on. The tasks read and write wires and decide nothing. `end` is the only way out
 import collections
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 import msgspec
 import structlog
@@ -15,7 +15,7 @@ import trio
 
 from gateway import contracts as c
 from gateway.calls.core import CallCore
-from gateway.calls.keeper import Keeper
+from gateway.calls.keeper import Keeper, OutboxMark
 from gateway.calls.outbox import Outbox, OutboxFull
 from gateway.calls.record import CallRecord
 from gateway.calls.recording import Recording
@@ -49,12 +49,13 @@ class TraceSink(Protocol):
 class Services:
     """What carries out a core's requests, shared by all calls.
 
+    `backends` are the call's voices by their names, in the order in which they are tried.
     `synthesize(text, voice)` and `load_clip(name)` give PCM16 at 24 000 Hz; `run_tool(name, arguments)` gives
     what to tell the model. They raise `RequestFailed` with a text for people. `add_tick` joins the pacing
     clock and returns what leaves it. `watch` sees every fact of every call.
     """
 
-    backend: c.VoiceBackend
+    backends: Mapping[str, c.VoiceBackend]
     synthesize: Callable[[str, str | None], Awaitable[bytes]]
     load_clip: Callable[[str], Awaitable[bytes]]
     run_tool: Callable[[str, str], Awaitable[str]]
@@ -62,6 +63,14 @@ class Services:
     add_tick: Callable[[Callable[[], None]], Callable[[], None]]
     watch: Callable[[str, c.Fact], None]
     clear_took: Callable[[float], None]
+
+
+class _CutToMake(NamedTuple):
+    """What must be on the wires in time: so many messages to the carrier, and so many to the voice."""
+
+    at: float
+    carrier_count: int
+    voice: OutboxMark | None
 
 
 class Call:
@@ -98,12 +107,12 @@ class Call:
         self._began = 0.0
         self._carrier: Outbox[str | bytes] = Outbox(most_messages=_MOST_CARRIER_MESSAGES)
         self._keeper = Keeper(
-            services.backend,
+            services.backends,
             agents,
             feed_voice=lambda event: self.feed("voice", event),
             feed_command=self.command,
         )
-        self._cuts: collections.deque[tuple[int, int, float]] = collections.deque()
+        self._cuts: collections.deque[_CutToMake] = collections.deque()
         self._cut = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._tick_error: Exception | None = None
@@ -147,7 +156,7 @@ class Call:
                 self._put_voice(output)
             case c.Cut():
                 self._cuts.append(
-                    (self._carrier.put_count, self._keeper.outbox.put_count, trio.current_time())
+                    _CutToMake(trio.current_time(), self._carrier.put_count, self._keeper.talking)
                 )
                 self._cut.set()
             case c.Fact():
@@ -155,7 +164,7 @@ class Call:
             case c.OpenVoice():
                 self._keeper.open(output)
             case c.CloseVoice():
-                self._keeper.close()
+                self._keeper.close(output.session)
             case c.AnswerCall():
                 self._start(self._leg.answer)
             case c.TransferCall():
@@ -179,9 +188,9 @@ class Call:
 
     def _put_voice(self, message: c.VoiceMessage) -> None:
         try:
-            self._keeper.outbox.put(message.data, message.caller_ms)
+            self._keeper.put(message)
         except OutboxFull:
-            self._keeper.drop()
+            self._keeper.drop(message.session)
 
     def _note(self, fact: c.Fact, now: float) -> None:
         self.record.note(fact, now)
@@ -249,17 +258,21 @@ class Call:
             while not self._cuts:
                 self._cut = trio.Event()
                 await self._cut.wait()
-            carrier_count, voice_count, cut_at = self._cuts.popleft()
+            cut = self._cuts.popleft()
             with trio.move_on_after(_CUT_S) as carrier:
-                await self._carrier.carried(carrier_count)
+                await self._carrier.carried(cut.carrier_count)
             if carrier.cancelled_caught:
                 self.hang_up(c.EndReason.CARRIER_STALLED)
                 return
-            self._services.clear_took(trio.current_time() - cut_at)
-            with trio.move_on_after(_CUT_S) as voice:
-                await self._keeper.outbox.carried(voice_count)
-            if voice.cancelled_caught:
-                self._keeper.drop()
+            self._services.clear_took(trio.current_time() - cut.at)
+            if cut.voice is not None:
+                await self._carried_by_voice(cut.voice)
+
+    async def _carried_by_voice(self, mark: OutboxMark) -> None:
+        with trio.move_on_after(_CUT_S) as patience:
+            await mark.outbox.carried(mark.count)
+        if patience.cancelled_caught:
+            self._keeper.drop(mark.session)
 
     def _tick(self) -> None:
         """One beat of the pacing clock. What goes wrong here is raised in this call's own task."""
@@ -326,7 +339,7 @@ class Call:
         """Polite for two seconds; after it, nothing of the call is left."""
         lasted_s = trio.current_time() - self._began
         self.record.end(reason, lasted_s)
-        self.record.caller_audio_dropped_ms = self._keeper.outbox.dropped_ms
+        self.record.caller_audio_dropped_ms = self._keeper.dropped_ms
         try:
             await self._take_leave(reason)
         finally:

@@ -1,18 +1,36 @@
-"""An agent talks with the caller: what the voice says becomes audio, cuts, tools and facts."""
+"""An agent talks with the caller: what the voice says becomes audio, cuts, tools and facts.
 
-import collections
+The sessions of the voice, interruptions, tools and silences are small cores of their own; here they meet.
+"""
+
 from collections.abc import Callable, Collection
 from typing import assert_never
 
 import msgspec
 
+from gateway import contracts as c
+from gateway.audio.tones import dtmf
+from gateway.calls.barge_in import BargeIn, Verdict
 from gateway.calls.paths import Downlink
-from gateway.contracts import CloseVoice, Cut, Fact, OpenVoice, Output, RunTool, Tool, VoiceMessage
+from gateway.calls.recovery import Recovery
+from gateway.calls.sessions import Sessions
+from gateway.calls.silences import Idle, Outage
+from gateway.calls.tool_calls import Destination, Digits, ToolCalls, WrongArguments, read
 from gateway.media.heard import words_heard
 from gateway.voice import session_events as said
 from gateway.voice.session_core import SessionCore
 
-__all__ = ["Conversation", "EndCall", "Transfer", "Wish", "built_in_tools"]
+__all__ = ["Conversation", "EndCall", "Transfer", "VoiceGone", "Wish"]
+
+_CLIP_AUDIO = c.AudioFormat()
+_FILLER = "filler"
+_STILL_THERE = (
+    "The caller has said nothing for some time. Ask in one short sentence whether he is still there. "
+    "If you have asked twice already, say goodbye and call end_call."
+)
+# What a voice says when it has no room, or none for us.
+_BUSY = frozenset({"rate_limit_exceeded"})
+_REFUSED = frozenset({"insufficient_quota"})
 
 
 class EndCall(msgspec.Struct, frozen=True):
@@ -26,124 +44,150 @@ class Transfer(msgspec.Struct, frozen=True):
     call: str
 
 
-Wish = EndCall | Transfer
+class VoiceGone(msgspec.Struct, frozen=True):
+    """No voice can be had any more."""
 
 
-# Audio of the caller that waits for the voice to be reached; older words than these are no use to anybody.
-_MOST_EARLY_S = 3
-_MOST_APPEND_BYTES = 48_000  # a second: a gap that is filled with silence comes in one piece
-
-
-class _TransferArguments(msgspec.Struct):
-    destination: str
-
-
-def built_in_tools(destinations: Collection[str]) -> list[Tool]:
-    """What every agent may do in a call: end it and, where the plan names destinations, transfer it."""
-    tools = [Tool(name="end_call", description="End the call, after you have said goodbye.")]
-    if destinations:
-        destination = {"type": "string", "enum": sorted(destinations)}
-        parameters = {
-            "type": "object",
-            "properties": {"destination": destination},
-            "required": ["destination"],
-        }
-        description = "Connect the caller with somebody else, after you have said so."
-        tools.append(Tool(name="transfer_call", description=description, parameters=parameters))
-    return tools
+Wish = EndCall | Transfer | VoiceGone
 
 
 class Conversation:
-    """One `converse` step: a `SessionCore` on one side, the downlink on the other.
+    """One `converse` step: the sessions of a voice on one side, the downlink on the other.
 
-    `emit` takes outputs in order. `settle_leg` has the call read what the leg has to say at once.
-    `dead_air_s`: how long the voice may owe an answer.
+    `emit` takes outputs in order. `settle_leg` has the call read what the leg has to say at once. `dead_air_s`:
+    how long the voice may owe an answer. `interruptible`: the agent stops when the caller speaks.
     """
 
     def __init__(
         self,
         *,
-        number: int,
-        session: SessionCore,
+        agent: c.Agent,
+        sessions: Sessions,
         downlink: Downlink,
+        barge_in: BargeIn,
+        idle: Idle,
         destinations: Collection[str],
-        emit: Callable[[Output], None],
+        numbers: Callable[[], int],
+        emit: Callable[[c.Output], None],
         settle_leg: Callable[[float], None],
         dead_air_s: float,
+        interruptible: bool,
+        answers_turns: bool,
+        now: float,
     ) -> None:
-        self.number = number
-        self._session = session
+        self._sessions = sessions
         self._downlink = downlink
+        self._barge_in = barge_in
+        self._idle = idle
+        self._outage = Outage()
+        self._recovery = Recovery(agent)
+        self._tools = ToolCalls()
+        self._own_tools = {tool.name for tool in agent.tools}
         self._destinations = destinations
+        self._numbers = numbers
         self._emit = emit
         self._settle_leg = settle_leg
         self._dead_air_s = dead_air_s
-        self._early: collections.deque[bytes] | None = collections.deque(maxlen=_MOST_EARLY_S * 50)
-        self._owed_since: float | None = None  # an answer
+        self._interruptible = interruptible
+        self._answers_turns = answers_turns  # we ask for the answer to each turn; the voice does not by itself
+        self._owed_since: float | None = now  # an answer
+        self._stopped_at: float | None = None  # when the caller stopped, until the agent is sent
+        self._speaking = False  # the caller
+        self._ignored: str | None = None  # the sound that was no interruption
+        self._waiting_turn = False  # a turn is over of which we do not know yet whether it was one
         self._has_retried = False
-        self._running_tools: set[str] = set()
-        self._own_tools = {tool.name for tool in session.agent.tools}
+        self._has_spoken = False  # the running response
+        self._filler: bytes | None = None
+        self._filler_clip: int | None = None
         self._closing: Wish | None = None
         self._wish: Wish | None = None  # the same, until the call takes it
-        self._stopped_at: float | None = None  # when the caller stopped, until the agent is sent
-        session.connect()
-        emit(OpenVoice(session=number, agent=session.agent.name, backend=""))
+
+    @property
+    def _session(self) -> SessionCore:
+        return self._sessions.talking.session
 
     # -- what the call says
 
-    def opened(self, now: float) -> None:
-        self._session.opened()
-        self._owed_since = now
-        early, self._early = self._early or (), None
-        for pcm in early:
-            self._session.send_audio(pcm)
-        self._emit(Fact("session.opened", {"agent": self._session.agent.name}))
+    def carry(self, payload: bytes) -> None:
+        """The caller's next G.711."""
+        self._sessions.carry(payload)
 
-    def carry(self, pcm: bytes) -> None:
-        """The caller's next samples: PCM16 at 24 000 Hz."""
-        for at in range(0, len(pcm), _MOST_APPEND_BYTES):
-            piece = pcm[at : at + _MOST_APPEND_BYTES]
-            if self._early is not None:
-                self._early.append(piece)
-            else:
-                self._session.send_audio(piece)
+    def opened(self, number: int, now: float) -> None:
+        """The connection of a session stands."""
+        self._sessions.opened(number, now)
+        if self._sessions.is_talking(number):
+            self._owed_since = now
 
-    def owes_answer(self, now: float) -> bool:
-        """The voice has been silent for too long although it was its turn: it is as good as lost."""
-        return self._owed_since is not None and now - self._owed_since > self._dead_air_s
+    def ended(self, ended: c.VoiceEnded, now: float) -> None:
+        """The connection of a session is gone, or could not be had."""
+        if not self._sessions.is_talking(ended.session):
+            self._sessions.standby_lost(ended.session, now)
+            return
+        if ended.refused:
+            self._lose("refused", ended.detail, now)
+        elif ended.busy_s is not None:
+            self._lose("busy", ended.detail, now, retry_after_s=ended.busy_s)
+        else:
+            self._lose("lost", ended.detail, now)
 
     def press(self, digit: str, now: float) -> None:
         """A key is a turn: it interrupts like a word. Once the agent is done, it means nothing."""
         if self._closing is not None:
             return
-        self._interrupt(now)
+        if self._interruptible:
+            self._barge_in.forget()
+            self._hold(now)
+            self._interrupt(now)
         self._session.press(digit)
         self._stopped_at = self._owed_since = now
 
     def receive(self, event: str, now: float) -> None:
+        """What the session that talks says."""
         self._session.receive(event)
         for happened in self._session.events():
             self._take(happened, now)
+
+    def standby_said(self, number: int, event: str) -> None:
+        self._sessions.standby_said(number, event)
+
+    def advance(self, now: float) -> None:
+        """Time passes."""
+        self._judge(self._barge_in.advance(now), now)
+        if self._owed_since is not None and now - self._owed_since > self._dead_air_s:
+            self._lose("lost", f"no answer for {self._dead_air_s:g} s", now)
+        away = self._sessions.lost_since is not None
+        if self._outage.due(
+            now, waiting=away and self._owed_since is not None, sounding=self._downlink.speaking(now)
+        ):
+            self._fill()
+        quiet = self._quiet(now)
+        if self._sessions.advance(now, gap=quiet):
+            self._emit(c.Fact("session.renewed"))
+        if self._idle.due(now, quiet=quiet and not away):
+            self._session.respond({"instructions": _STILL_THERE, "metadata": {"idle": "yes"}})
+            self._owed_since = now
+            self._emit(c.Fact("caller.idle"))
 
     def sent(self, now: float) -> None:
         """Agent audio went out: if it is the first since the caller stopped, the turn is answered."""
         if self._stopped_at is not None:
             latency_ms = round((now - self._stopped_at) * 1000)
-            self._emit(Fact("turn.answered", {"latency_ms": latency_ms}))
+            self._emit(c.Fact("turn.answered", {"latency_ms": latency_ms}))
             self._stopped_at = None
 
-    def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
-        if call not in self._running_tools:
-            return  # it was asked for in an earlier conversation
-        self._running_tools.discard(call)
-        self._owed_since = now
-        self._emit(Fact("tool.failed" if failed else "tool.answered"))
-        self._session.tool_answered(call, output)
+    def clip_ready(self, clip: int, pcm: bytes) -> None:
+        """A clip that was asked for here can be played."""
+        if clip == self._filler_clip:
+            self._filler = pcm
 
-    @property
-    def closing(self) -> bool:
-        """The agent has asked for the end, or for a transfer that was not refused."""
-        return self._closing is not None
+    def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
+        ready = self._tools.done(call, output)
+        self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
+        for each, answer in ready:
+            # A caller who is speaking gets his answer when he is done.
+            self._session.tool_answered(each, answer, respond=not self._tools.running and not self._speaking)
+        if ready and not self._speaking:
+            self._owed_since = now
 
     def take_wish(self) -> Wish | None:
         """What the agent wants of the call, once; from then on it is heard to its end."""
@@ -158,104 +202,255 @@ class Conversation:
         self._closing = None
         return True
 
-    def close(self) -> None:
-        """The agent's part is over; nothing of its voice enters the call any more."""
-        self._session.ended()
-        self._emit(CloseVoice(session=self.number))
-
     def flush(self) -> None:
         """Hand on what the voice must be sent."""
-        for event, caller_ms in self._session.outgoing():
-            self._emit(VoiceMessage(event, caller_ms))
+        self._sessions.flush()
+
+    def close(self) -> None:
+        """The agent's part is over; nothing of its voice enters the call any more."""
+        self._sessions.close()
 
     # -- what the voice says
 
     def _take(self, event: said.SessionEvent, now: float) -> None:
         match event:
             case said.AgentAudio():
-                self._owed_since = None
-                self._downlink.add(event.item, event.pcm)
-                if self._downlink.overfull:
-                    self._emit(Fact("response.overran", {"item": event.item}))
-                    self._session.cancel()
+                self._add_audio(event)
             case said.AgentAudioDone():
                 self._downlink.finish(event.item)
             case said.SpeechStarted():
-                self._emit(Fact("caller.started"))
-                self._stopped_at = self._owed_since = None
-                self._interrupt(now)
+                self._caller_began(event, now)
             case said.SpeechStopped():
-                if self._closing is None:
-                    self._stopped_at, self._owed_since = now - event.silent_for_s, now
-                self._emit(Fact("caller.stopped", {"silent_ms": round(event.silent_for_s * 1000)}))
+                self._caller_stopped(event, now)
+            case said.TurnTaken():
+                self._turn_taken(event.item)
             case said.Transcript():
-                self._emit(Fact(f"{event.who}.said", {"text": event.text, "item": event.item}))
+                self._emit(c.Fact(f"{event.who}.said", {"text": event.text, "item": event.item}))
+                if event.who == "caller":
+                    self._written_down(event, now)
             case said.ResponseStarted():
-                if (
-                    self._closing is not None
-                ):  # the agent is done; what it would still say keeps nobody waiting
+                self._has_spoken = False
+                if self._closing is not None:  # what the agent would still say keeps nobody waiting
                     self._session.cancel()
             case said.ResponseEnded():
-                self._response_ended(event.status, now)
-                fields = {"status": event.status, "matched": event.matched}
-                self._emit(Fact("response.ended", {k: v for k, v in fields.items() if v is not None}))
+                fields = {"status": event.status, "matched": event.matched, "code": event.code}
+                self._emit(c.Fact("response.ended", {k: v for k, v in fields.items() if v is not None}))
+                self._response_ended(event, now)
             case said.ToolCalled():
-                self._call_tool(event)
+                self._call_tool(event, now)
             case said.SessionReady():
-                self._emit(Fact("session.ready", {"session": event.session_id}))
+                self._begin(event.session_id)
+            case said.UnknownEvent():
+                self._emit(c.Fact("voice.troubled", {"code": "unknown_event", "message": event.type}))
             case said.VoiceTrouble():
-                self._emit(Fact("voice.troubled", {"code": event.code, "message": event.message}))
+                self._troubled(event, now)
             case _:
                 assert_never(event)
 
-    def _response_ended(self, status: str, now: float) -> None:
-        if status in ("failed", "incomplete") and not self._has_retried:
-            self._has_retried = True
-            self._owed_since = now
-            self._session.respond()
-        elif status == "completed":
+    def _begin(self, session_id: str) -> None:
+        """The session that talks is as we want it."""
+        if self._sessions.talking.ready:
+            return  # it was configured once more
+        self._emit(c.Fact("session.ready", {"session": session_id}))
+        self._recovery.go_on(self._session)
+        self._sessions.ready(asked=self._recovery.wanted)
+        if not self._recovery.wanted:
+            self._owed_since = None
+
+    def _add_audio(self, event: said.AgentAudio) -> None:
+        self._owed_since = None
+        self._has_spoken = True
+        self._sessions.proved()
+        self._recovery.heard()
+        if not self._speaking:
+            self._sessions.backlog.release()
+        self._downlink.add(event.item, event.audio, self._session.traits.output)
+        if self._downlink.overfull:
+            self._emit(c.Fact("response.overran", {"item": event.item}))
+            self._session.cancel()
+
+    def _response_ended(self, event: said.ResponseEnded, now: float) -> None:
+        if event.status == "completed":
             self._has_retried = False
+            self._recovery.heard()
             self._owed_since = None
             if not self._downlink.speaking(now):
                 self._stopped_at = None  # an answer without audio: the next audio answers something else
+        elif event.status in ("failed", "incomplete"):
+            self._response_failed(event, now)
+
+    def _response_failed(self, event: said.ResponseEnded, now: float) -> None:
+        if event.code in _REFUSED:
+            self._lose("refused", event.code or "", now)
+        elif event.code in _BUSY:
+            self._lose("busy", event.code or "", now)
+        elif not self._has_retried and (event.status == "failed" or not self._has_spoken):
+            self._has_retried = True
+            self._owed_since = now
+            if self._has_spoken:
+                self._recovery.carry_on(self._session)
+            else:
+                self._session.respond()
+
+    def _troubled(self, trouble: said.VoiceTrouble, now: float) -> None:
+        self._emit(c.Fact("voice.troubled", {"code": trouble.code, "message": trouble.message}))
+        if trouble.code == "session_expired":
+            self._lose("lost", trouble.message, now)
+
+    # -- the caller speaks
+
+    def _caller_began(self, event: said.SpeechStarted, now: float) -> None:
+        self._emit(c.Fact("caller.started"))
+        self._speaking = True
+        self._sessions.backlog.keep()
+        self._stopped_at = self._owed_since = None
+        if self._closing is not None or not self._interruptible:
+            return  # the goodbye, or the word that a transfer comes, is heard to its end
+        if self._downlink.speaking(now) or self._session.responding:
+            self._hold(now)
+            self._judge(self._barge_in.began(event.item, now), now)
+
+    def _caller_stopped(self, event: said.SpeechStopped, now: float) -> None:
+        self._speaking = False
+        if self._closing is None:
+            self._stopped_at, self._owed_since = now - event.silent_for_s, now
+        self._emit(c.Fact("caller.stopped", {"silent_ms": round(event.silent_for_s * 1000)}))
+        self._judge(self._barge_in.stopped(event.lasted_ms, now), now)
+
+    def _turn_taken(self, item: str) -> None:
+        if not self._answers_turns or item == self._ignored:
+            return
+        if self._barge_in.suspected:
+            self._waiting_turn = True
+        elif self._closing is None:
+            self._session.respond()
+
+    def _written_down(self, event: said.Transcript, now: float) -> None:
+        if not self._speaking:
+            self._sessions.backlog.release()
+        self._judge(self._barge_in.written_down(event.item, event.text), now)
+
+    def _judge(self, verdict: Verdict | None, now: float) -> None:
+        if verdict is Verdict.INTERRUPTED:
+            self._interrupt(now)
+            if self._waiting_turn:
+                self._session.respond()
+        elif verdict is Verdict.NOTHING:
+            self._ignored = self._barge_in.item
+            self._stopped_at = self._owed_since = None
+            self._downlink.resume()
+            self._emit(c.Fact("caller.ignored"))
+        if verdict is not None:
+            self._waiting_turn = False
+
+    def _hold(self, now: float) -> None:
+        """The agent falls silent; what it was saying is kept."""
+        if self._downlink.held:
+            return
+        if self._downlink.speaking(now):
+            self._downlink.clear(now)
+            self._settle_leg(now)
+        self._downlink.hold(now)
+        if self._barge_in.waits:
+            self._emit(c.Cut())
 
     def _interrupt(self, now: float) -> None:
-        if self._closing is not None:
-            return  # the goodbye, or the word that a transfer comes, is heard to its end
+        """The agent is cut, and its voice is told what the caller heard."""
         responding = self._session.responding
-        speaking = self._downlink.speaking(now)
         self._session.cancel()
-        if speaking:
-            self._downlink.cut(now)
-            self._settle_leg(now)
-            for item in self._downlink.settle_cut():
-                text = words_heard(self._session.text(item.item), item.low_ms, item.received_ms)
-                heard = {"heard_low_ms": round(item.low_ms), "heard_high_ms": round(item.high_ms)}
-                self._emit(Fact("agent.interrupted", {"item": item.item, **heard, "text": text}))
-        if speaking or responding:
+        cut = self._downlink.drop(now)
+        for item, heard_ms in cut:
+            words = words_heard(self._sessions.history.text(item.item), heard_ms, item.received_ms)
+            self._session.truncate(item.item, heard_ms, words)
+            bounds = {"heard_low_ms": round(item.low_ms), "heard_high_ms": round(item.high_ms)}
+            fields = {"item": item.item, **bounds, "text": words, "estimated": True}
+            self._emit(c.Fact("agent.interrupted", fields))
+        if cut or responding:
             self.flush()
-            self._emit(Cut())
+            self._emit(c.Cut())
 
-    def _call_tool(self, call: said.ToolCalled) -> None:
-        self._emit(Fact("tool.called", {"tool": call.name}))
-        if call.name == "end_call":
-            self._closing = self._wish = EndCall()
-        elif call.name == "transfer_call":
-            self._transfer(call)
-        elif call.name in self._own_tools:
-            self._running_tools.add(call.call)
-            self._emit(RunTool(id=call.call, name=call.name, arguments=call.arguments))
-        else:
-            self._session.tool_answered(call.call, f"There is no tool {call.name!r}.")
+    # -- silences and losses
+
+    def _quiet(self, now: float) -> bool:
+        """Nobody speaks, and nothing is under way."""
+        return (
+            self._owed_since is None
+            and not self._speaking
+            and not self._tools.running
+            and self._closing is None
+            and not self._session.responding
+            and self._sessions.talking.ready
+            and self._downlink.silent(now)
+        )
+
+    def _lose(self, how: str, detail: str, now: float, *, retry_after_s: float = 0.0) -> None:
+        """The session that talks is of no use any more."""
+        self._emit(c.Fact("session.lost", {"how": how, "detail": detail}))
+        if self._closing is not None:  # the agent had said its last word; what it wanted is done all the same
+            self._sessions.close()
+            return
+        self._recovery.lost(self._session, owed=self._owed_since is not None, speaking=self._speaking)
+        for item in self._session.unfinished:
+            self._downlink.finish(item)
+        if self._downlink.held:
+            self._downlink.resume()
+        self._barge_in.forget()
+        self._speaking = self._waiting_turn = False
+        if self._recovery.wanted:
+            self._owed_since = now
+        follow = {"lost": self._sessions.lost, "refused": self._sessions.refused}
+        found = self._sessions.busy(now, retry_after_s) if how == "busy" else follow[how](now)
+        if not found:
+            self._wish = VoiceGone()
+        elif self._filler_clip is None:
+            self._filler_clip = self._numbers()
+            self._emit(c.LoadClip(id=self._filler_clip, name=_FILLER))
+
+    def _fill(self) -> None:
+        if self._filler is not None:
+            item = f"filler{self._numbers()}"
+            self._downlink.add(item, self._filler, _CLIP_AUDIO)
+            self._downlink.finish(item)
+            self._emit(c.Fact("filler.played"))
+
+    # -- tools
+
+    def _call_tool(self, call: said.ToolCalled, now: float) -> None:
+        self._emit(c.Fact("tool.called", {"tool": call.name}))
+        try:
+            if call.name == "end_call":
+                self._closing = self._wish = EndCall()
+            elif call.name == "transfer_call":
+                self._transfer(call)
+            elif call.name == "send_digits":
+                self._send_digits(call, now)
+            elif call.name in self._own_tools:
+                self._tools.began(call.call)
+                self._emit(c.RunTool(id=call.call, name=call.name, arguments=call.arguments))
+            else:
+                raise WrongArguments(f"There is no tool {call.name!r}.")
+        except WrongArguments as wrong:
+            self._answer(call.call, str(wrong), now)
+
+    def _answer(self, call: str, output: str, now: float) -> None:
+        """Answer a call at once: behind those that run."""
+        self._tools.began(call)
+        self.tool_done(call, output, now, failed=False)
 
     def _transfer(self, call: said.ToolCalled) -> None:
-        try:
-            destination = msgspec.json.decode(call.arguments, type=_TransferArguments).destination
-        except msgspec.MsgspecError as error:
-            self._session.tool_answered(call.call, f"transfer_call: {error}")
-            return
+        destination = read(Destination, call.name, call.arguments).destination
         if destination not in self._destinations:
             known = ", ".join(sorted(self._destinations))
-            self._session.tool_answered(call.call, f"There is no destination {destination!r}, only: {known}.")
-            return
+            raise WrongArguments(f"There is no destination {destination!r}, only: {known}.")
         self._closing = self._wish = Transfer(destination, call.call)
+
+    def _send_digits(self, call: said.ToolCalled, now: float) -> None:
+        digits = read(Digits, call.name, call.arguments).digits
+        try:
+            tones = dtmf(digits)
+        except ValueError as error:
+            raise WrongArguments(str(error)) from None
+        item = f"digits{self._numbers()}"
+        self._downlink.add(item, tones, _CLIP_AUDIO)
+        self._downlink.finish(item)
+        self._answer(call.call, "The digits were sent.", now)

@@ -5,28 +5,45 @@ Everything that a call does follows from the order in which its inputs came: tha
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 import msgspec
 
 from gateway import contracts as c
-from gateway.audio.g711 import CODECS
-from gateway.calls.conversation import Conversation, EndCall, Transfer, built_in_tools
-from gateway.calls.paths import Downlink, Uplink
+from gateway.audio.g711 import CODECS, Codec
+from gateway.calls.barge_in import BargeIn, BargeInSettings
+from gateway.calls.conversation import Conversation, EndCall, Transfer, VoiceGone
+from gateway.calls.paths import Downlink
+from gateway.calls.sessions import Sessions
+from gateway.calls.silences import Idle
+from gateway.calls.tool_calls import built_in_tools
 from gateway.media.stereo import StereoMix
+from gateway.voice.history import History
 from gateway.voice.session_core import SessionCore, TurnDetection
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["CallCore", "CallSettings", "Steps"]
 
 _APOLOGY = "apology"
+_CLIP_AUDIO = c.AudioFormat()
 
 
 class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call core is set to; part of every trace's header."""
+    """What a call core is set to; part of every trace's header.
 
+    `voices`: those that may be asked for, in order. `idle_s`: of silence, until the agent asks whether somebody is
+    there; 0: it never does. `dead_air_s`: that the voice may owe an answer, until it is taken for lost. `renew_s`:
+    how old a session of the voice may become.
+    """
+
+    voices: tuple[c.VoiceTraits, ...]
     longest_s: float = 4 * 3600
-    idle_timeout_ms: int = 6000  # of silence, until the agent asks whether somebody is there
-    dead_air_s: float = 15.0  # that the voice may owe an answer, until it is taken for lost
+    idle_s: float = 6.0
+    dead_air_s: float = 10.0
+    renew_s: float = 3300.0
+    barge_in: BargeInSettings = BargeInSettings()
 
 
 class Steps(Protocol):
@@ -36,6 +53,9 @@ class Steps(Protocol):
 
     def reached(self, milestone: c.Milestone) -> None: ...
 
+    def fall_back(self) -> bool:
+        """Go on with what the plan has for a voice that cannot be had. False when there is nothing."""
+
 
 _commands: msgspec.json.Decoder[c.Command] = msgspec.json.Decoder(c.Command)
 
@@ -44,8 +64,8 @@ class CallCore:
     """One call. `feed` it, then `drain` it.
 
     `steps` builds the plan's step machine around this core, which is its `CallControl`. `agents` and
-    `destinations`: whom the plan may name. `mix` gathers the recording; whoever gives one takes from it what is
-    final.
+    `destinations`: whom the plan may name. `rng` spreads what many calls would do at once. `mix` gathers the
+    recording; whoever gives one takes from it what is final.
     """
 
     def __init__(
@@ -55,6 +75,7 @@ class CallCore:
         agents: Mapping[str, c.Agent],
         destinations: frozenset[str],
         settings: CallSettings,
+        rng: "random.Random",
         *,
         mix: StereoMix | None = None,
     ) -> None:
@@ -65,8 +86,10 @@ class CallCore:
         self._agents = agents
         self._destinations = destinations
         self._settings = settings
+        self._rng = rng
+        self._now = 0.0
         self._outputs: list[c.Output] = []
-        self._uplink: Uplink | None = None
+        self._codec: Codec | None = None
         self._downlink: Downlink | None = None
         self._conversation: Conversation | None = None
         self._requests = 0
@@ -74,6 +97,7 @@ class CallCore:
         # What follows when the caller has heard all that was said; one thing at most.
         self._then: c.Milestone | c.TransferCall | c.EndReason | None = None
         self._agent_ended = False
+        self._fell_back = False
 
     # -- in and out
 
@@ -81,6 +105,7 @@ class CallCore:
         """Take one input. After the end nothing has an effect."""
         if self.ended is not None:
             return
+        self._now = now
         match port:
             case "carrier":
                 self._leg.receive(data, now)
@@ -93,8 +118,8 @@ class CallCore:
                 self._leg.advance(now)
                 if now > self._settings.longest_s:
                     self._end(c.EndReason.TOO_LONG)
-                elif self._conversation is not None and self._conversation.owes_answer(now):
-                    self._lose_voice(f"no answer for {self._settings.dead_air_s:g} s", refused=False)
+                elif self._conversation is not None:
+                    self._conversation.advance(now)
             case _:
                 assert_never(port)
         self._settle(now)
@@ -111,35 +136,53 @@ class CallCore:
         self._steps.reached(c.Milestone.ANSWERED)
 
     def say(self, text: str, voice: str | None) -> None:
-        self._requests += 1
-        self._clip = self._requests
+        self._clip = self._new_number()
         self._emit(c.Synthesize(id=self._clip, text=text, voice=voice))
         self._then = c.Milestone.SAID
 
     def converse(self, agent: str, *, interruptible: bool) -> None:
-        if self._downlink is None:
+        if self._downlink is None or self._codec is None:
             raise AssertionError("a step began before the leg")
-        session = SessionCore(
-            self._agents[agent],
-            tools=built_in_tools(self._destinations),
-            turn_detection=TurnDetection(idle_timeout_ms=self._settings.idle_timeout_ms),
-        )
-        self._requests += 1
+        settings = self._settings
+        turns = TurnDetection(create_response=not settings.barge_in.waits)
+
+        def new_session(voice: c.VoiceTraits, history: History) -> SessionCore:
+            tools = built_in_tools(self._destinations)
+            return SessionCore(
+                self._agents[agent], voice, tools=tools, turn_detection=turns, history=history
+            )
+
         self._conversation = Conversation(
-            number=self._requests,
-            session=session,
+            agent=self._agents[agent],
+            sessions=Sessions(
+                settings.voices,
+                new_session,
+                self._codec,
+                numbers=self._new_number,
+                emit=self._emit,
+                renew_s=settings.renew_s,
+                rng=self._rng,
+            ),
             downlink=self._downlink,
+            barge_in=BargeIn(settings.barge_in, turns.silence_duration_ms / 1000),
+            idle=Idle(settings.idle_s),
             destinations=self._destinations,
+            numbers=self._new_number,
             emit=self._emit,
             settle_leg=self._settle_leg,
-            dead_air_s=self._settings.dead_air_s,
+            dead_air_s=settings.dead_air_s,
+            interruptible=interruptible,
+            answers_turns=settings.barge_in.waits,
+            now=self._now,
         )
 
     def transfer(self, destination: str) -> None:
         self._then = c.TransferCall(destination=destination)
 
     def hang_up(self, reason: c.EndReason) -> None:
-        if reason is c.EndReason.PLAN_ENDED and self._agent_ended:
+        if reason is c.EndReason.PLAN_ENDED and self._fell_back:
+            reason = c.EndReason.VOICE_UNAVAILABLE
+        elif reason is c.EndReason.PLAN_ENDED and self._agent_ended:
             reason = c.EndReason.AGENT_HUNG_UP
         self._then = reason
 
@@ -153,17 +196,16 @@ class CallCore:
             case c.HangUp():
                 self._end(command.reason)
             case c.VoiceOpened():
-                if talk is not None and talk.number == command.session:
-                    talk.opened(now)
+                if talk is not None:
+                    talk.opened(command.session, now)
             case c.VoiceEnded():
-                if talk is not None and talk.number == command.session:
-                    self._lose_voice(command.detail, refused=command.refused)
+                if talk is not None:
+                    talk.ended(command, now)
+            case c.StandbySaid():
+                if talk is not None:
+                    talk.standby_said(command.session, command.event)
             case c.ClipReady():
-                if self._clip == command.id and self._downlink is not None:
-                    self._clip = None
-                    item = f"clip{command.id}"
-                    self._downlink.add(item, command.pcm)
-                    self._downlink.finish(item)
+                self._clip_ready(command)
             case c.ClipFailed():
                 if self._clip == command.id:
                     self._clip_failed(command.detail)
@@ -177,32 +219,37 @@ class CallCore:
             case _:
                 assert_never(command)
 
-    def _lose_voice(self, detail: str, *, refused: bool) -> None:
-        self._emit(c.Fact("session.lost", {"refused": refused, "detail": detail}))
-        if self._conversation is not None and self._conversation.closing:
-            self._close_conversation()  # the agent had said its last word; what it wanted is done all the same
-        else:
-            self._apologize()
+    def _clip_ready(self, clip: c.ClipReady) -> None:
+        if self._clip == clip.id and self._downlink is not None:
+            self._clip = None
+            item = f"clip{clip.id}"
+            self._downlink.add(item, clip.pcm, _CLIP_AUDIO)
+            self._downlink.finish(item)
+        elif self._conversation is not None:
+            self._conversation.clip_ready(clip.id, clip.pcm)
 
     def _clip_failed(self, detail: str) -> None:
         self._emit(c.Fact("clip.failed", {"detail": detail}))
-        if (
-            self._then is c.EndReason.VOICE_UNAVAILABLE
-        ):  # not even the apology can be had: the carrier says one
-            self._end(c.EndReason.UNAPOLOGIZED)
+        if self._then is c.EndReason.VOICE_UNAVAILABLE:
+            self._end(c.EndReason.UNAPOLOGIZED)  # not even the apology can be had: the carrier says one
             return
-        self._apologize()
+        self._fall_back()
 
     def _transfer_refused(self, command: c.TransferRefused) -> None:
         self._emit(c.Fact("transfer.refused", {"destination": command.destination, "detail": command.detail}))
         if self._conversation is None or not self._conversation.transfer_refused(command.detail):
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """We cannot do what the plan wants: it says what happens then, or we say that we are sorry. Never silence."""
+        self._close_conversation()
+        self._clip = self._then = None
+        self._fell_back = True
+        if not self._steps.fall_back():
             self._apologize()
 
     def _apologize(self) -> None:
-        """Never silence: say that we are sorry, then end."""
-        self._close_conversation()
-        self._requests += 1
-        self._clip = self._requests
+        self._clip = self._new_number()
         self._emit(c.LoadClip(id=self._clip, name=_APOLOGY))
         self._then = c.EndReason.VOICE_UNAVAILABLE
 
@@ -212,10 +259,10 @@ class CallCore:
         for event in self._leg.events():
             match event:
                 case c.CallerAudio():
-                    if self._uplink is not None:
-                        pcm = self._uplink.carry(event.payload, now)
-                        if self._conversation is not None:
-                            self._conversation.carry(pcm)
+                    if self._mix is not None and self._codec is not None:
+                        self._mix.caller(self._codec.decode(event.payload), now)
+                    if self._conversation is not None:
+                        self._conversation.carry(event.payload)
                 case c.Heard():
                     if self._downlink is not None:
                         self._downlink.heard(event)
@@ -235,9 +282,8 @@ class CallCore:
             self._emit(c.CarrierMessage(data))
 
     def _start(self, started: c.LegStarted) -> None:
-        codec = CODECS[started.codec]
-        self._uplink = Uplink(codec, self._mix)
-        self._downlink = Downlink(self._leg, codec, self._mix)
+        self._codec = CODECS[started.codec]
+        self._downlink = Downlink(self._leg, self._codec, self._mix)
         fields = {"carrier_call": started.carrier_call_id, "codec": started.codec}
         self._emit(c.Fact("call.started", fields))
         self._steps.begin()
@@ -267,6 +313,8 @@ class CallCore:
                 self._then = c.Milestone.CONVERSED
             case Transfer():
                 self._then = c.TransferCall(destination=wish.destination)
+            case VoiceGone():
+                self._fall_back()
             case _:
                 assert_never(wish)
 
@@ -300,6 +348,10 @@ class CallCore:
         self._close_conversation()
         self._emit(c.Fact("call.ending", {"reason": reason.value, "detail": detail}))
         self._emit(c.Ended(reason))
+
+    def _new_number(self) -> int:
+        self._requests += 1
+        return self._requests
 
     def _emit(self, output: c.Output) -> None:
         self._outputs.append(output)

@@ -1,57 +1,81 @@
 """The two ways audio takes through a call, each a row of the picture in the README."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from gateway.audio.g711 import Codec
+from gateway.audio.g711 import CODECS, Codec
 from gateway.audio.resample import Downsampler, Upsampler
-from gateway.contracts import Heard, LegCore
+from gateway.contracts import AudioFormat, Heard, LegCore
 from gateway.media.heard import HeardLedger, ItemHeard
 from gateway.media.playout import MOST_QUEUED_MS, Playout
 from gateway.media.stereo import StereoMix
 
 __all__ = ["Downlink", "Uplink"]
 
-# The filter holds back under 2 ms: this much silence behind an item brings out its last samples.
-_TAIL = bytes(2 * 96)
+_LINE_HZ = 8000
+
+
+class _Same:
+    def feed(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def reset(self) -> None:
+        pass
+
+
+def resampler(a: int, b: int):
+    return _Same() if a == b else Upsampler() if a < b else Downsampler()
+
+
+# The filter holds back under 2 ms: this much silence behind an item brings out its last samples, and what was
+# played of an item is by so much less than the audio that left the filter.
+_FILTER_MS = 2
 
 # How long a leg that confirms playout may take to do so after the audio must have been played.
 _CONFIRM_S = 1.0
 
 
 class Uplink:
-    """Caller to voice: G.711 in, PCM16 at 24 000 Hz out; what it decodes goes into `mix` too, where there is one."""
+    """Caller to one session of a voice: G.711 in, audio as the voice wants it out."""
 
-    def __init__(self, codec: Codec, mix: StereoMix | None) -> None:
+    def __init__(self, codec: Codec, audio: AudioFormat) -> None:
         self._codec = codec
-        self._mix = mix
-        self._up = Upsampler()
+        self._voice_codec = CODECS[audio.encoding] if audio.encoding != "pcm" else None
+        self._resampler = resampler(_LINE_HZ, audio.rate_hz)
 
-    def carry(self, payload: bytes, now: float) -> bytes:
-        pcm = self._codec.decode(payload)
-        if self._mix is not None:
-            self._mix.caller(pcm, now)
-        return self._up.feed(pcm)
+    def carry(self, payload: bytes) -> bytes:
+        if self._voice_codec is None:
+            return self._resampler.feed(self._codec.decode(payload))
+        if self._voice_codec is self._codec:
+            return payload  # untouched
+        return self._voice_codec.encode(self._codec.decode(payload))
 
 
 class Downlink:
-    """Voice to caller: PCM16 at 24 000 Hz by response item in, paced G.711 frames on the leg out."""
+    """Voice to caller: audio by response item in, paced G.711 frames on the leg out.
+
+    `mix`: gathers the agent's half of the recording.
+    """
 
     def __init__(self, leg: LegCore, codec: Codec, mix: StereoMix | None) -> None:
         self._leg = leg
         self._codec = codec
         self._mix = mix
-        self._down = Downsampler()
+        self._resamplers = {_LINE_HZ: resampler(_LINE_HZ, _LINE_HZ)}
+        self._formats: dict[str, AudioFormat] = {}  # of the items that are not complete
         self._playout = Playout(lead_ms=leg.traits.lead_ms, silence=codec.silence)
         self.ledger = HeardLedger()
 
-    def add(self, item: str, pcm: bytes) -> None:
+    def add(self, item: str, audio: bytes, form: AudioFormat) -> None:
         """Queue more of `item` behind all that waits."""
-        self.ledger.received(item, len(pcm) / 48)
-        self._playout.add(item, self._codec.encode(self._down.feed(pcm)))
+        self._formats[item] = form
+        self.ledger.received(item, len(audio) / form.bytes_per_ms)
+        self._playout.add(item, self._encode(audio, form))
 
     def finish(self, item: str) -> None:
         """`item` is complete."""
-        self._playout.add(item, self._codec.encode(self._down.feed(_TAIL)))
+        form = self._formats.pop(item, None)
+        if form is not None and form.encoding == "pcm" and form.rate_hz != _LINE_HZ:
+            self._playout.add(item, self._encode(bytes(_FILTER_MS * form.bytes_per_ms), form))
         self._playout.finish(item)
 
     def pump(self, now: float) -> bool:
@@ -59,29 +83,49 @@ class Downlink:
         pieces = self._playout.take(now)
         if not pieces:
             return False
-        plays_at = self._playout.ends_at - sum(len(piece.payload) for piece in pieces) / 8000
+        plays_at = self._playout.ends_at - sum(len(piece.payload) for piece in pieces) / _LINE_HZ
         for item, payload in pieces:
             if self._mix is not None:
                 self._mix.agent(self._codec.decode(payload), plays_at)
-            plays_at += len(payload) / 8000
+            plays_at += len(payload) / _LINE_HZ
             self._leg.play(payload, now)
             self.ledger.sent(item, len(payload) / 8)
         return True
 
     def heard(self, heard: Heard) -> None:
         self.ledger.moved(heard)
+        self._playout.heard(heard.low_ms)
 
-    def cut(self, now: float) -> None:
-        """Silence the agent here and at the far end. The leg's last `Heard` comes next, then `settle_cut`."""
-        self._playout.cut(now)
+    # -- an interruption: `clear`, the leg's last `Heard`, `hold`; then `resume`, or `drop`
+
+    def clear(self, now: float) -> None:
+        """Silence the agent at the far end. The leg's last `Heard` has to come before anything else."""
         self._leg.clear(now)
-        self._down.reset()
         if self._mix is not None:
             self._mix.cut(now)
 
-    def settle_cut(self) -> Iterable[ItemHeard]:
-        """The items that the cut took audio from."""
-        return self.ledger.cut()
+    def hold(self, now: float) -> None:
+        """Send nothing, and keep what was not heard."""
+        self._playout.hold(now)
+        self.ledger.hold()
+
+    def resume(self) -> None:
+        """Go on where the agent was held."""
+        self._playout.resume()
+
+    def drop(self, now: float) -> Sequence[tuple[ItemHeard, int]]:
+        """Forget all that was not heard: the items that lost audio, and how much of each was heard at least, in ms."""
+        self._playout.cut(now)
+        for each in self._resamplers.values():
+            each.reset()
+        self._formats.clear()
+        return [(item, max(int(item.low_ms) - _FILTER_MS, 0)) for item in self.ledger.cut()]
+
+    # -- what is known
+
+    @property
+    def held(self) -> bool:
+        return self._playout.held
 
     @property
     def overfull(self) -> bool:
@@ -91,9 +135,21 @@ class Downlink:
         """The caller hears the agent, or will without another word from the voice."""
         return self._playout.queued_ms > 0 or now < self._playout.ends_at
 
+    def sounding(self, now: float) -> bool:
+        """The caller hears the agent now."""
+        return now < self._playout.ends_at
+
     def silent(self, now: float) -> bool:
         """All was played, and the leg has said so if it ever does; it is not waited for much longer than that."""
         if self.speaking(now):
             return False
         confirmed = not self._leg.traits.confirms_playout or self.ledger.all_heard
         return confirmed or now >= self._playout.ends_at + _CONFIRM_S
+
+    def _encode(self, audio: bytes, form: AudioFormat) -> bytes:
+        if form.encoding == "pcm":
+            if form.rate_hz not in self._resamplers:
+                self._resamplers[form.rate_hz] = resampler(form.rate_hz, _LINE_HZ)
+            return self._codec.encode(self._resamplers[form.rate_hz].feed(audio))
+        codec = CODECS[form.encoding]
+        return audio if codec is self._codec else self._codec.encode(codec.decode(audio))

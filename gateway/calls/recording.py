@@ -1,13 +1,27 @@
-"""The call's stereo recording on disk: `recording.wav.part` while it lasts, `recording.wav` after."""
+"""The call's stereo recording on disk: `recording.wav.part` while it lasts, `recording.wav` after.
 
+The part is locked while somebody writes it. One that nobody has locked is what a crash left: see repair.py.
+"""
+
+import fcntl
 import os
 import struct
+import threading
+import weakref
 from pathlib import Path
 
 from gateway.contracts import RunBlocking
 from gateway.media.stereo import RATE_HZ, StereoMix
 
-__all__ = ["Recording"]
+__all__ = ["FRAME_BYTES", "HEADER_BYTES", "NAME", "PART", "Recording", "wav_header"]
+
+NAME = "recording.wav"
+PART = "recording.wav.part"
+
+HEADER_BYTES = 44
+FRAME_BYTES = 4  # one sample of each side
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class Recording:
@@ -15,8 +29,12 @@ class Recording:
 
     def __init__(self, folder: Path, mix: StereoMix) -> None:
         self._mix = mix
-        self._path = folder / "recording.wav"
-        self._part = folder / "recording.wav.part"
+        self._path = folder / NAME
+        self._part = folder / PART
+        self._file: int | None = None
+        self._one_at_a_time = (
+            threading.Lock()
+        )  # whoever was cancelled has left a thread behind, which still writes
         self._written = 0
         self._state = "none"
 
@@ -36,6 +54,8 @@ class Recording:
         await self._write(self._mix.finish(now), run_blocking)
         if self.state == "partial":
             await self._try(run_blocking, "complete", self._finish)
+        if self._file is not None:
+            await self._try(run_blocking, self._state, self._let_go)
 
     async def _write(self, pcm: bytes, run_blocking: RunBlocking) -> None:
         if pcm and not self.state.startswith("failed"):
@@ -50,21 +70,37 @@ class Recording:
             self._state = f"failed: {error.strerror}"
 
     def _append(self, pcm: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if not self._written else os.O_APPEND)
-        with os.fdopen(os.open(self._part, flags, 0o600), "ab") as file:
-            if not self._written:
-                file.write(_header(0))
-            file.write(pcm)
-        self._written += len(pcm)
+        with self._one_at_a_time:
+            if self._file is None:
+                self._file = os.open(self._part, _NEW, 0o600)
+                # A call that its disk holds up ends without `close`: then the file is closed when this thread is done.
+                self._closing = weakref.finalize(self, os.close, self._file)
+                fcntl.flock(self._file, fcntl.LOCK_EX)  # a gateway that starts may be looking at it
+                _write_all(self._file, wav_header(0))
+            _write_all(self._file, pcm)
+            self._written += len(pcm)
 
     def _finish(self) -> None:
-        with self._part.open("r+b") as file:
-            file.write(_header(self._written))
-        self._part.rename(self._path)
+        with self._one_at_a_time:
+            if self._file is not None:
+                os.pwrite(self._file, wav_header(self._written), 0)
+                self._part.rename(self._path)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._one_at_a_time:
+            self._file = None
+            self._closing()
 
 
-def _header(data_bytes: int) -> bytes:
-    """A canonical WAV header: RIFF, PCM16, 2 channels."""
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def wav_header(data_bytes: int) -> bytes:
+    """The 44 bytes before the samples of a recording: RIFF, PCM16, 2 channels."""
     channels, width = 2, 2
     rate_bytes = RATE_HZ * channels * width
     head = struct.pack(

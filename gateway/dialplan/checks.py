@@ -1,12 +1,21 @@
 """What can be wrong with a dialplan whose tables have the right shape: names, numbers, order."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import get_args
 
 from gateway.config.shape import Flaw, Keys, no_such, shown
+from gateway.dialplan.actions import Action
+from gateway.dialplan.actions.reject import Reject
 from gateway.dialplan.document import Document, File, PlanError
 from gateway.dialplan.numbers import normal, why_no_destination, why_no_number, why_no_pattern
 from gateway.dialplan.scope import Scope
-from gateway.dialplan.tools import PythonTool, ToolUnusable, load_tool
+from gateway.dialplan.tools import load_tool
+from gateway.tools import PythonTool, ToolUnusable
+
+_IN_FALLBACK = sorted(str(step.__struct_config__.tag) for step in get_args(Action) if step.in_fallback)
+_NOT_IN_FALLBACK = (
+    f"cannot be in a fallback, which runs when no voice can be had: one of {', '.join(_IN_FALLBACK)}"
+)
 
 
 def errors_of(files: Sequence[File]) -> Iterator[PlanError]:
@@ -19,7 +28,7 @@ def errors_of(files: Sequence[File]) -> Iterator[PlanError]:
         document = file.document
         flaws = [
             *_of_routes(document, plans),
-            *_of_steps(document, agents, destinations),
+            *_of_plans(document, agents, destinations),
             *_of_destinations(document),
         ]
         yield from map(file.error, flaws)
@@ -38,9 +47,9 @@ def import_tools(files: Sequence[File]) -> tuple[dict[str, PythonTool], list[Pla
         except ToolUnusable as error:
             errors.append(file.error(Flaw(keys, str(error), reference)))
             continue
-        other = by_name.setdefault(tool.schema.name, reference)
+        other = by_name.setdefault(tool.name, reference)
         if other != reference:  # a voice asks for a tool by its name alone
-            right = f"a tool named {tool.schema.name} is there already, {shown(other)}: rename one"
+            right = f"a tool named {tool.name} is there already, {shown(other)}: rename one"
             errors.append(file.error(Flaw(keys, right, reference)))
     return tools, errors
 
@@ -71,20 +80,31 @@ def _why_no_caller(text: str) -> str | None:
     return why_no_pattern(text) if set(text) & set("*?") else why_no_number(text)
 
 
-def _of_steps(document: Document, agents: Collection[str], destinations: Collection[str]) -> Iterator[Flaw]:
+def _of_plans(document: Document, agents: Collection[str], destinations: Collection[str]) -> Iterator[Flaw]:
     for name, table in document.plans.items():
+        at: Keys = ("plans", name)
         if not table.steps:
-            yield Flaw(("plans", name, "steps"), 'expected at least one step, as {do = "answer"}', [])
-        last = None  # the step that ends the call
-        for index, step in enumerate(table.steps):
-            at: Keys = ("plans", name, "steps", index)
-            do = step.__struct_config__.tag
-            flaw = step.check(Scope(at=at, index=index, agents=agents, destinations=destinations))
-            if flaw is not None:
-                yield flaw
-            if last is not None:
-                yield Flaw((*at, "do"), f"never runs: the {last} before it ends the call", do)
-            last = last or (do if step.ends_call else None)
+            yield Flaw((*at, "steps"), 'expected at least one step, as {do = "answer"}', [])
+        elif table.fallback and isinstance(table.steps[0], Reject):
+            yield Flaw((*at, "fallback"), "never runs: the plan does not take the call")
+        yield from _of_steps((*at, "steps"), table.steps, agents, destinations)
+        yield from _of_steps((*at, "fallback"), table.fallback, agents, destinations)
+
+
+def _of_steps(
+    keys: Keys, steps: Sequence[Action], agents: Collection[str], destinations: Collection[str]
+) -> Iterator[Flaw]:
+    last = None  # the step that ends the call
+    for index, step in enumerate(steps):
+        at: Keys = (*keys, index)
+        do = str(step.__struct_config__.tag)
+        if keys[-1] == "fallback" and not step.in_fallback:
+            yield Flaw((*at, "do"), _NOT_IN_FALLBACK, do)
+        elif flaw := step.check(Scope(at=at, index=index, agents=agents, destinations=destinations)):
+            yield flaw
+        if last is not None:
+            yield Flaw((*at, "do"), f"never runs: the {last} before it ends the call", do)
+        last = last or (do if step.ends_call else None)
 
 
 def _of_destinations(document: Document) -> Iterator[Flaw]:

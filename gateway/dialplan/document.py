@@ -37,7 +37,10 @@ class DefaultTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanTable(msgspec.Struct, frozen=True, kw_only=True):
+    """`fallback`: the steps that take over when no voice can be had."""
+
     steps: tuple[Action, ...]
+    fallback: tuple[Action, ...] = ()
 
 
 class AgentTable(msgspec.Struct, frozen=True, kw_only=True):

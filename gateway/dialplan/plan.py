@@ -17,17 +17,20 @@ from gateway.dialplan.actions.say import Say
 from gateway.dialplan.checks import errors_of, import_tools
 from gateway.dialplan.document import AgentTable, File, read
 from gateway.dialplan.document import PlanError as PlanError
-from gateway.dialplan.tools import PythonTool
+from gateway.tools import PythonTool
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What happens in a call, complete in itself: it can be written as JSON, read back and run.
 
-    `agents`: those its steps name. `destinations`: the names that a transfer may use, without their numbers.
+    `fallback`: what happens instead of the other steps when no voice can be had any more; without it the call
+    apologizes and ends. `agents`: those its steps name. `destinations`: the names that a transfer may use,
+    without their numbers.
     """
 
     name: str
     steps: tuple[Action, ...]
+    fallback: tuple[Action, ...] = ()
     agents: dict[str, Agent] = {}
     destinations: tuple[str, ...] = ()
 
@@ -79,7 +82,7 @@ def needs_synthesizer(dialplan: Dialplan) -> list[tuple[str, Path]]:
     return [
         (plan.name, dialplan.files[plan.name])
         for plan in dialplan.plans.values()
-        if any(isinstance(step, Say) for step in plan.steps)
+        if any(isinstance(step, Say) for step in (*plan.steps, *plan.fallback))
     ]
 
 
@@ -102,6 +105,7 @@ def _resolve(files: list[File], tools: dict[str, PythonTool]) -> Dialplan:
         name: Plan(
             name=name,
             steps=table.steps,
+            fallback=table.fallback,
             agents={step.agent: agents[step.agent] for step in table.steps if isinstance(step, Converse)},
             destinations=tuple(destinations),
         )
@@ -118,11 +122,13 @@ def _resolve(files: list[File], tools: dict[str, PythonTool]) -> Dialplan:
         routes=routes,
         default=next((document.default.plan for document in documents if document.default), None),
         destinations=destinations,
-        tools={tool.schema.name: tool for tool in tools.values()},
+        tools={tool.name: tool for tool in tools.values()},
         files={name: file.path for file in files for name in file.document.plans},
     )
 
 
 def _agent(name: str, table: AgentTable, tools: dict[str, PythonTool]) -> Agent:
     fields = msgspec.structs.asdict(table)
-    return Agent(**fields | {"name": name, "tools": tuple(tools[tool].schema for tool in table.tools)})
+    return Agent(
+        **fields | {"name": name, "tools": tuple(tools[tool] for tool in dict.fromkeys(table.tools))}
+    )

@@ -6,6 +6,7 @@ __all__ = ["Heard", "HeardLedger", "ItemHeard", "words_heard"]
 
 
 _MOST_ITEMS = 50
+_FRAME_MS = 20
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -20,7 +21,10 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class ItemHeard(msgspec.Struct):
-    """One response item. All in milliseconds; `0 <= low <= high <= sent <= received`."""
+    """One response item. All in milliseconds of its own audio; `0 <= low <= high <= sent <= received`.
+
+    The silence that fills an item's last frame is none of its own.
+    """
 
     item: str
     received_ms: float = 0.0
@@ -36,6 +40,11 @@ class _Span(msgspec.Struct):
     start_ms: float
     end_ms: float
     item_ms: float
+
+    def within(self, axis_ms: float) -> float:
+        """How far into the item a point of the axis is; 0 before this stretch."""
+        inside_ms = min(max(axis_ms - self.start_ms, 0.0), self.end_ms - self.start_ms)
+        return min(self.item_ms + inside_ms, self.item.received_ms) if inside_ms else 0.0
 
 
 class HeardLedger:
@@ -57,28 +66,33 @@ class HeardLedger:
             self._open[-1].end_ms += duration_ms
         else:
             self._open.append(_Span(entry, self.sent_ms, self.sent_ms + duration_ms, entry.sent_ms))
-        entry.sent_ms += duration_ms
-        entry.received_ms = max(entry.received_ms, entry.sent_ms)
+        entry.sent_ms = min(entry.sent_ms + duration_ms, entry.received_ms)
         self.sent_ms += duration_ms
 
     def moved(self, heard: Heard) -> None:
         """Take the leg's newest bounds."""
         self.heard = heard
         for span in self._open:
-            span.item.low_ms = max(span.item.low_ms, _within(heard.low_ms, span))
-            span.item.high_ms = max(span.item.high_ms, _within(heard.high_ms, span))
+            span.item.low_ms = max(span.item.low_ms, span.within(heard.low_ms))
+            span.item.high_ms = max(span.item.high_ms, span.within(heard.high_ms))
         while self._open and self._open[0].end_ms <= heard.low_ms:
             self._open.pop(0)
         while len(self._items) > _MOST_ITEMS:  # long heard: a call of hours has thousands
             del self._items[next(iter(self._items))]
 
+    def hold(self) -> None:
+        """The leg was cleared, and what was not heard will be sent once more, from the frame it was cut in on."""
+        for span in reversed(self._open):
+            inside_ms = max(self.heard.low_ms - span.start_ms, 0.0) // _FRAME_MS * _FRAME_MS
+            span.item.sent_ms = span.item_ms + inside_ms
+        self._open.clear()
+
     def cut(self) -> list[ItemHeard]:
-        """The leg was cleared: what is not heard by now never will be. Returns the items that lost audio."""
-        cut = [span.item for span in self._open if span.item.low_ms < span.item.sent_ms]
-        waiting = [i for i in self._items.values() if i.sent_ms < i.received_ms and i not in cut]
+        """What is not heard by now never will be. Returns the items that lost audio."""
+        cut = [item for item in self._items.values() if item.low_ms < item.received_ms]
         self._open.clear()
         self._items.clear()
-        return list({item.item: item for item in cut + waiting}.values())
+        return cut
 
     @property
     def all_heard(self) -> bool:
@@ -87,11 +101,6 @@ class HeardLedger:
 
     def item(self, item: str) -> ItemHeard:
         return self._items.get(item, ItemHeard(item))
-
-
-def _within(axis_ms: float, span: _Span) -> float:
-    inside = min(max(axis_ms - span.start_ms, 0.0), span.end_ms - span.start_ms)
-    return span.item_ms + inside if inside else 0.0
 
 
 def words_heard(text: str, heard_ms: float, total_ms: float) -> str:

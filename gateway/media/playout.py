@@ -1,4 +1,4 @@
-"""What the agent says next: G.711 by response item, paced and cuttable."""
+"""What the agent says next: G.711 by response item, paced, and cuttable to the millisecond."""
 
 from collections import deque
 from typing import NamedTuple
@@ -7,6 +7,7 @@ __all__ = ["FRAME_BYTES", "FRAME_MS", "MOST_QUEUED_MS", "Piece", "Playout"]
 
 FRAME_MS = 20
 FRAME_BYTES = 160  # 20 ms of G.711 at 8 000 Hz
+BYTES_PER_MS = 8
 
 # A response of five minutes is a fault of the voice, not a long answer; mu-law of it is 2.4 MB.
 MOST_QUEUED_MS = 5 * 60 * 1000
@@ -14,10 +15,21 @@ MOST_QUEUED_MS = 5 * 60 * 1000
 # With the lead used up, wait for room for three frames: a third of the messages at the same delay.
 GROUP_MS = 60
 
+# Of what was sent, so much is kept until it is heard; a far end that never tells must not cost memory.
+MOST_UNHEARD_MS = 2000
+
 
 class Piece(NamedTuple):
     """Whole frames of one response item, due now."""
 
+    item: str
+    payload: bytes
+
+
+class _Sent(NamedTuple):
+    """A piece on the playout axis, `at_ms` of agent audio since the call began."""
+
+    at_ms: int
     item: str
     payload: bytes
 
@@ -34,12 +46,16 @@ class Playout:
         self._silence = silence
         self._queue: deque[tuple[str, bytearray]] = deque()
         self._queued_bytes = 0
+        self._unheard: deque[_Sent] = deque()
+        self._sent_ms = 0
+        self._heard_ms = 0
+        self.held = False
         self.ends_at = 0.0
 
     @property
     def queued_ms(self) -> float:
         """Audio that waits here, not yet sent."""
-        return self._queued_bytes / 8
+        return self._queued_bytes / BYTES_PER_MS
 
     def add(self, item: str, payload: bytes) -> None:
         """Queue G.711 of any length behind what is there; a new item fills up the last frame of the one before."""
@@ -55,8 +71,8 @@ class Playout:
             self._fill()
 
     def take(self, now: float) -> list[Piece]:
-        """The frames to send now, in order, so that the far end holds at most the lead."""
-        if not self._queued_bytes:
+        """The frames to send now, in order, so that the far end holds at most the lead. None while held."""
+        if not self._queued_bytes or self.held:
             return []
         ends_at = max(self.ends_at, now)
         room_ms = round((now + self._lead_s - ends_at) * 1000, 3)
@@ -80,15 +96,57 @@ class Playout:
             self._queue.popleft()
         if pieces:
             self.ends_at = ends_at
+            self._remember(pieces)
         return pieces
 
+    def heard(self, low_ms: float) -> None:
+        """The far end has played all before `low_ms` of the axis of what was sent."""
+        self._heard_ms = int(low_ms)
+        while self._unheard and self._ends_ms(self._unheard[0]) <= low_ms:
+            self._unheard.popleft()
+
+    def hold(self, now: float) -> None:
+        """The far end was cleared: what it has not played goes back in front of the queue, and nothing is sent.
+
+        Until `resume` or `cut`. A frame of which only a part was heard goes back whole.
+        """
+        self.held = True
+        self.ends_at = min(self.ends_at, now)
+        while self._unheard:
+            sent = self._unheard.pop()
+            played_frames = max(self._heard_ms - sent.at_ms, 0) // FRAME_MS
+            self._put_back(sent.item, sent.payload[played_frames * FRAME_BYTES :])
+
+    def resume(self) -> None:
+        """Go on where it was held."""
+        self.held = False
+
     def cut(self, now: float) -> float:
-        """Drop all that waits; the far end is about to be cleared too. Returns the milliseconds dropped here."""
+        """Drop all that waits; the far end was cleared, or is about to be. Returns the milliseconds dropped here."""
         dropped_ms = self.queued_ms
         self._queue.clear()
         self._queued_bytes = 0
+        self._unheard.clear()
+        self.held = False
         self.ends_at = min(self.ends_at, now)
         return dropped_ms
+
+    def _remember(self, pieces: list[Piece]) -> None:
+        for item, payload in pieces:
+            self._unheard.append(_Sent(self._sent_ms, item, payload))
+            self._sent_ms += len(payload) // BYTES_PER_MS
+        while self._sent_ms - self._unheard[0].at_ms > MOST_UNHEARD_MS:
+            self._unheard.popleft()
+
+    def _ends_ms(self, sent: _Sent) -> int:
+        return sent.at_ms + len(sent.payload) // BYTES_PER_MS
+
+    def _put_back(self, item: str, payload: bytes) -> None:
+        if self._queue and self._queue[0][0] == item:
+            self._queue[0][1][:0] = payload
+        elif payload:
+            self._queue.appendleft((item, bytearray(payload)))
+        self._queued_bytes += len(payload)
 
     def _fill(self) -> None:
         if self._queue:

@@ -68,7 +68,7 @@ async def live_gateway(
     metrics = Metrics()
     parts = Parts(
         dialplan=load(dialplan) if isinstance(dialplan, Path) else dialplan,
-        backend=backend,
+        backends=(backend,),
         synthesize=synthesize or _mute,
         run_blocking=inline,
         metrics=metrics,

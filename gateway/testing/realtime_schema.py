@@ -22,7 +22,11 @@ class SchemaError(AssertionError):
 
 def check_client_event(event: str) -> None:
     """Raise `SchemaError` unless this is what a client may send."""
-    _check(json.loads(event), _classes("RealtimeClientEvent"))
+    try:
+        decoded = json.loads(event)
+    except ValueError as error:
+        raise SchemaError(f"this is no JSON: {error}") from None
+    _check(decoded, _classes("RealtimeClientEvent"))
 
 
 def check_server_event(event: str) -> None:
@@ -36,9 +40,10 @@ def check_server_event(event: str) -> None:
 def _check(event: Mapping[str, Any], classes: Mapping[str, Any]) -> None:
     from pydantic import ValidationError
 
-    kind = classes.get(event.get("type", ""))
+    kind = classes.get(event.get("type", "")) if isinstance(event, Mapping) else None
     if kind is None:
-        raise SchemaError(f"there is no event of type {event.get('type')!r}")
+        named = event.get("type") if isinstance(event, Mapping) else event
+        raise SchemaError(f"there is no event of type {named!r}")
     try:
         model = kind.model_validate(event)
     except ValidationError as error:
@@ -81,6 +86,10 @@ _AFTER = {
     "response.function_call_arguments.done": "response.function_call_arguments.delta",
     "response.output_item.done": "response.output_item.added",
     "conversation.item.done": "conversation.item.added",
+    "conversation.item.retrieved": "conversation.item.added",
+    "conversation.item.truncated": "conversation.item.added",
+    "conversation.item.deleted": "conversation.item.added",
+    "conversation.item.input_audio_transcription.completed": "conversation.item.added",
     "input_audio_buffer.speech_stopped": "input_audio_buffer.speech_started",
 }
 _ENDS = {
@@ -90,6 +99,7 @@ _ENDS = {
     "response.content_part.added": "response.content_part.done",
     "response.output_item.added": "response.output_item.done",
 }
+_BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 
 
 class ServerOrder:
@@ -100,6 +110,13 @@ class ServerOrder:
         self._seen: dict[str, set[str]] = {}  # for each response or item: the types of its events
         self._responding: str | None = None
         self._items: list[str] = []  # of the running response
+        self._stopped: str | None = None  # what was said, and is not a turn of the conversation yet
+        self._bytes_per_ms = _BYTES_PER_MS["audio/pcm"]
+        self._sent_bytes: dict[str, int] = {}  # audio, by item
+
+    def sent_ms(self, item_id: str) -> int:
+        """How long the audio of an item is, as far as it was sent."""
+        return self._sent_bytes.get(item_id, 0) // self._bytes_per_ms
 
     def check(self, event: str) -> None:
         """Raise `SchemaError` when this event may not come now."""
@@ -116,6 +133,7 @@ class ServerOrder:
             self._done(decoded["response"])
         else:
             self._belongs(kind, decoded)
+            self._measure(kind, decoded)
 
     def _created(self, response: Mapping[str, Any]) -> None:
         if self._responding is not None:
@@ -160,3 +178,22 @@ class ServerOrder:
                 raise SchemaError(f"{kind}: output_index {event['output_index']} is not the next one")
             self._items.append(item)
         seen.add(kind)
+
+    def _measure(self, kind: str, event: Mapping[str, Any]) -> None:
+        """What audio there is, and what is said of it."""
+        match kind:
+            case "session.created" | "session.updated":
+                output = event.get("session", {}).get("audio", {}).get("output", {})
+                encoding = output.get("format", {}).get("type")
+                self._bytes_per_ms = _BYTES_PER_MS.get(encoding, self._bytes_per_ms)
+            case "response.output_audio.delta":
+                size_bytes = len(event.get("delta", "").rstrip("=")) * 3 // 4
+                self._sent_bytes[event["item_id"]] = self._sent_bytes.get(event["item_id"], 0) + size_bytes
+            case "conversation.item.truncated" if event["audio_end_ms"] > self.sent_ms(event["item_id"]):
+                raise SchemaError(f"{kind}: so much of {event['item_id']} was never sent")
+            case "input_audio_buffer.speech_stopped":
+                self._stopped = event["item_id"]
+            case "input_audio_buffer.committed":
+                if self._stopped not in (None, event["item_id"]):
+                    raise SchemaError(f"{kind}: {self._stopped} was said before {event['item_id']}")
+                self._stopped = None

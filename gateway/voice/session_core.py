@@ -5,13 +5,12 @@ response by itself (`interrupt_response: false`): whoever holds this core knows 
 """
 
 import base64
-import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
 
-import msgspec
-
-from gateway.contracts import Agent, Tool
+from gateway.contracts import Agent, Tool, VoiceTraits
+from gateway.voice.configuration import TurnDetection, configuration
+from gateway.voice.history import History
 from gateway.voice.session_events import (
     AgentAudio,
     AgentAudioDone,
@@ -23,60 +22,14 @@ from gateway.voice.session_events import (
     SpeechStopped,
     ToolCalled,
     Transcript,
+    TurnTaken,
+    UnknownEvent,
     VoiceTrouble,
 )
+from gateway.voice.states import SessionState, after
 from gateway.wire import realtime
 
 __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
-
-# Only what may still be interrupted matters; a call of hours has thousands of items.
-_MOST_TEXTS = 50
-
-BYTES_PER_MS = 48  # PCM16 at 24 000 Hz
-
-
-class SessionState(enum.StrEnum):
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    LISTENING = "listening"
-    PROCESSING = "processing"
-    SPEAKING = "speaking"
-    DISCONNECTED = "disconnected"
-
-
-S = SessionState
-
-# What happened, and where it leads from each state; a pair that is not here changes nothing, because the
-# peer's events of a turn may arrive after the next one began.
-_NEXT: dict[tuple[SessionState, str], SessionState] = {
-    (S.IDLE, "connect"): S.CONNECTING,
-    (S.CONNECTING, "opened"): S.CONNECTED,
-    (S.CONNECTED, "speech"): S.LISTENING,
-    (S.PROCESSING, "speech"): S.LISTENING,
-    (S.SPEAKING, "speech"): S.LISTENING,
-    (S.LISTENING, "silence"): S.PROCESSING,
-    (S.CONNECTED, "asked"): S.PROCESSING,
-    (S.CONNECTED, "audio"): S.SPEAKING,
-    (S.PROCESSING, "audio"): S.SPEAKING,
-    (S.PROCESSING, "answered"): S.CONNECTED,
-    (S.SPEAKING, "answered"): S.CONNECTED,
-    (S.IDLE, "ended"): S.DISCONNECTED,
-    (S.CONNECTING, "ended"): S.DISCONNECTED,
-    (S.CONNECTED, "ended"): S.DISCONNECTED,
-    (S.LISTENING, "ended"): S.DISCONNECTED,
-    (S.PROCESSING, "ended"): S.DISCONNECTED,
-    (S.SPEAKING, "ended"): S.DISCONNECTED,
-}
-
-
-class TurnDetection(msgspec.Struct, frozen=True, kw_only=True):
-    """When the voice takes a turn as begun, as ended, and as not coming."""
-
-    threshold: float = 0.5
-    prefix_padding_ms: int = 300
-    silence_duration_ms: int = 500
-    idle_timeout_ms: int | None = None  # after so much silence the agent speaks up
 
 
 class Outgoing(NamedTuple):
@@ -87,13 +40,25 @@ class Outgoing(NamedTuple):
 
 
 class SessionCore:
-    """One conversation with one voice. `tools`: what the agent may call here, beside its own."""
+    """One session with one voice.
+
+    `tools`: what the agent may call here, beside its own. `history`: the conversation, when it began in another
+    session.
+    """
 
     def __init__(
-        self, agent: Agent, *, tools: Sequence[Tool] = (), turn_detection: TurnDetection | None = None
+        self,
+        agent: Agent,
+        traits: VoiceTraits,
+        *,
+        tools: Sequence[Tool] = (),
+        turn_detection: TurnDetection | None = None,
+        history: History | None = None,
     ) -> None:
         self.agent = agent
-        self.state = S.IDLE
+        self.traits = traits
+        self.history = history if history is not None else History()
+        self.state = SessionState.IDLE
         self.session_id = ""
         self._tools = (*agent.tools, *tools)
         self._turns = turn_detection or TurnDetection()
@@ -101,60 +66,93 @@ class SessionCore:
         self._outgoing: list[Outgoing] = []
         self._sent_events = 0
         self._sent_bytes = 0
+        self._speech_began_ms = 0
         self._asked_in: str | None = None  # the event that asked for a response which has not begun
         self._cancel_next = False  # that response is cancelled as soon as it has
         self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
         self._cut: set[str] = set()  # cancelled: whatever still arrives of these is not for the caller
-        self._wants_response = False  # asked for while another one was still running
-        self._greeted = False
-        self._texts: dict[str, str] = {}  # what the agent says in each item, as far as it is known
+        self._wanted: Mapping[str, object] | None = None  # asked for while another one was still running
+        self._parts: dict[str, int] = {}  # what the agent says in this session: the audio part of each item
 
     # -- what the holder of the conversation says
 
     def connect(self) -> None:
         """A connection is being made: the first event it must carry is how we want the session."""
         self._step("connect")
-        self._send(type="session.update", session=self._configuration())
+        session = configuration(self.agent, self.traits, self._turns, self._tools)
+        self._send(type="session.update", session=session)
 
     def opened(self) -> None:
-        """The connection stands. Once the voice has taken our configuration, the agent greets."""
+        """The connection stands."""
         self._step("opened")
 
     def ended(self) -> None:
         """The connection is gone."""
         self._step("ended")
 
-    def send_audio(self, pcm: bytes) -> None:
-        """The caller's next samples: PCM16 at 24 000 Hz."""
-        self._sent_bytes += len(pcm)
-        audio = base64.b64encode(pcm).decode()
-        self._sent_events += 1
-        text = f'{{"type":"input_audio_buffer.append","event_id":"c{self._sent_events}","audio":"{audio}"}}'
-        self._outgoing.append(Outgoing(text, len(pcm) // BYTES_PER_MS))
+    def seed(self) -> None:
+        """Tell this session what was said before it began."""
+        for item in self.history.items():
+            self._send(type="conversation.item.create", item=item)
+
+    def send_audio(self, audio: bytes) -> None:
+        """The caller's next audio, in the format of `traits.input`."""
+        self._append(audio, len(audio) // self.traits.input.bytes_per_ms)
+
+    def send_audio_again(self, audio: bytes) -> None:
+        """Audio that another session has lost: it is a turn's and must not be dropped as live audio may."""
+        self._append(audio, 0)
 
     def press(self, digit: str) -> None:
         """The caller pressed a key. Over a WebSocket the protocol has no event for it: it goes as a user item."""
-        content = [{"type": "input_text", "text": f"[DTMF] {digit}"}]
-        self._send(
-            type="conversation.item.create", item={"type": "message", "role": "user", "content": content}
-        )
+        text = f"[DTMF] {digit}"
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "user", "content": content}
+        event_id = self._send(type="conversation.item.create", item=item)
+        self.history.turn(f"digit {event_id}", text)
         self.respond()
 
-    def respond(self) -> None:
-        """Have the voice answer what it has; once the running response is over, if there is one."""
+    def greet(self) -> None:
+        """Have the agent speak first."""
+        greeting = self.agent.greeting
+        if greeting is None:
+            self.respond()
+        else:
+            self.say(f"Greet the caller with exactly these words: {greeting}", greeting)
+
+    def say(self, instructions: str, words: str) -> None:
+        """Have the agent say exactly these words; a model is told so by `instructions`."""
+        self.respond({"instructions": instructions, "metadata": {"say": words}})
+
+    def respond(self, options: Mapping[str, object] | None = None) -> None:
+        """Have the voice answer what it has; once the running response is over, if there is one.
+
+        `options`: overrides of this one response.
+        """
+        options = options or {}
         if self._asked_in is not None or self._running:
-            self._wants_response = True
+            self._wanted = options
             return
-        self._ask()
+        self._ask(options)
 
     def cancel(self) -> None:
         """Stop what is being said or was asked for; what still arrives of it is dropped. Nothing when nothing is."""
-        self._wants_response = False
+        self._wanted = None
         self._cancel_next = self._asked_in is not None
         for response in self._running:
             self._cut_short(response)
 
+    def truncate(self, item: str, heard_ms: int, words: str) -> None:
+        """Of what the agent said in `item`, the caller heard `heard_ms`, about these `words`."""
+        self.history.cut(item, words)
+        if item in self._parts:
+            part = self._parts[item]
+            self._send(
+                type="conversation.item.truncate", item_id=item, content_index=part, audio_end_ms=heard_ms
+            )
+
     def tool_answered(self, call: str, output: str, *, respond: bool = True) -> None:
+        self.history.answered(call, output)
         item = {"type": "function_call_output", "call_id": call, "output": output}
         self._send(type="conversation.item.create", item=item)
         if respond:
@@ -171,37 +169,40 @@ class SessionCore:
             case realtime.SessionCreated():
                 self.session_id = event.session.id
             case realtime.SessionUpdated():
-                self._ready()
+                self._events.append(SessionReady(self.session_id))
             case realtime.SpeechStarted():
                 self._step("speech")
-                self._events.append(SpeechStarted(event.audio_start_ms))
+                self._speech_began_ms = event.audio_start_ms
+                self._events.append(SpeechStarted(event.audio_start_ms, event.item_id))
             case realtime.SpeechStopped():
-                self._step("silence")
-                self._events.append(SpeechStopped(self._silent_for_s(event.audio_end_ms)))
+                self._speech_stopped(event)
+            case realtime.Committed():
+                self.history.turn(event.item_id)
+                self._events.append(TurnTaken(event.item_id))
             case realtime.InputTranscript():
-                self._events.append(Transcript("caller", event.transcript.strip(), event.item_id))
+                words = event.transcript.strip()
+                self.history.written_down(event.item_id, words)
+                self._events.append(Transcript("caller", words, event.item_id))
             case realtime.ResponseCreated():
                 self._begin(event.response.id)
             case realtime.TranscriptDelta():
                 if event.response_id not in self._cut:
-                    self._write(event.item_id, self.text(event.item_id) + event.delta)
+                    self.history.spoke(event.item_id, self.history.text(event.item_id) + event.delta)
             case realtime.OutputTranscript():
                 if event.response_id not in self._cut:
-                    self._write(event.item_id, event.transcript)
+                    self.history.spoke(event.item_id, event.transcript.strip())
                     self._events.append(Transcript("agent", event.transcript.strip(), event.item_id))
             case realtime.ItemDone():
                 self._item_done(event.response_id, event.item_id)
             case realtime.ResponseDone():
                 self._response_done(event.response)
             case realtime.Failed():
-                if event.error.event_id is not None and event.error.event_id == self._asked_in:
-                    self._asked_in = None  # there will be no such response
-                    self._cancel_next = False
-                    self._ask_if_wanted()
-                self._events.append(VoiceTrouble(event.error.code or event.error.type, event.error.message))
+                self._failed(event.error)
             case realtime.Unknown():
                 if event.problem:
                     self._events.append(VoiceTrouble("malformed_event", f"{event.type}: {event.problem}"))
+                elif event.type not in realtime.UNUSED:
+                    self._events.append(UnknownEvent(event.type))
             case _:
                 assert_never(event)
 
@@ -211,11 +212,18 @@ class SessionCore:
     def responding(self) -> bool:
         """A response is being made that has not been cancelled."""
         asked = self._asked_in is not None and not self._cancel_next
-        return self._wants_response or asked or any(response not in self._cut for response in self._running)
+        running = any(response not in self._cut for response in self._running)
+        return self._wanted is not None or asked or running
 
-    def text(self, item: str) -> str:
-        """What the agent says in `item`, as far as the voice has told."""
-        return self._texts.get(item, "")
+    @property
+    def unfinished(self) -> list[str]:
+        """The items of responses that are being made whose audio has begun and not ended."""
+        return [
+            item
+            for response, items in self._running.items()
+            if response not in self._cut
+            for item in items
+        ]
 
     def events(self) -> list[SessionEvent]:
         """What happened since the last call of this method."""
@@ -227,22 +235,11 @@ class SessionCore:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
-    def _ready(self) -> None:
-        self._events.append(SessionReady(self.session_id))
-        if self._greeted:
-            return
-        self._greeted = True
-        greeting = self.agent.greeting
-        if greeting is None:
-            self.respond()
-            return
-        # The model is told in words; a voice of ours reads the text itself.
-        instructions = f"Greet the caller with exactly these words: {greeting}"
-        self._ask({"instructions": instructions, "metadata": {"say": greeting}})
+    # -- responses
 
-    def _ask(self, response: dict[str, object] | None = None) -> None:
+    def _ask(self, options: Mapping[str, object]) -> None:
         self._step("asked")
-        self._asked_in = self._send(type="response.create", **({"response": response} if response else {}))
+        self._asked_in = self._send(type="response.create", **({"response": options} if options else {}))
 
     def _begin(self, response: str) -> None:
         self._running.setdefault(response, [])
@@ -261,9 +258,14 @@ class SessionCore:
 
     def _audio(self, event: realtime.AudioDelta) -> None:
         items = self._running.setdefault(event.response_id, [])
+        first = event.item_id not in self._parts
+        if first:
+            self._parts[event.item_id] = event.content_index
         if event.response_id in self._cut:
+            if first:  # it was on its way when we cancelled; the caller hears none of it
+                self.truncate(event.item_id, 0, "")
             return
-        if len(event.delta) % 2:
+        if self.traits.output.encoding == "pcm" and len(event.delta) % 2:
             self._events.append(VoiceTrouble("malformed_event", f"{len(event.delta)} bytes of PCM16"))
             return
         if event.item_id not in items:
@@ -280,74 +282,55 @@ class SessionCore:
 
     def _response_done(self, response: realtime.Response) -> None:
         cut = response.id in self._cut
-        for item in list(
-            self._running.get(response.id, [])
-        ):  # of a failed one, nobody says that its audio is over
+        # Of a response that failed, nobody says that its audio is over.
+        for item in list(self._running.get(response.id, [])):
             self._item_done(response.id, item)
         self._running.pop(response.id, None)
         self._cut.discard(response.id)
         matched = (response.metadata or {}).get("matched")
+        error = response.status_details.error if response.status_details is not None else None
         status = "cancelled" if cut else response.status
-        self._events.append(ResponseEnded(response.id, status, matched))
+        code = error.code or error.type if error is not None else None
+        self._events.append(ResponseEnded(response.id, status, matched, code))
         for output in response.output or ():
             if output.type == "function_call" and status == "completed":
+                self.history.called(output.call_id, output.name, output.arguments)
                 self._events.append(ToolCalled(output.call_id, output.name, output.arguments))
         self._step("answered")
         self._ask_if_wanted()
 
     def _ask_if_wanted(self) -> None:
-        if self._wants_response and self._asked_in is None and not self._running:
-            self._wants_response = False
-            self._ask()
+        if self._wanted is not None and self._asked_in is None and not self._running:
+            options, self._wanted = self._wanted, None
+            self._ask(options)
 
-    def _write(self, item: str, text: str) -> None:
-        self._texts[item] = text
-        if len(self._texts) > _MOST_TEXTS:
-            del self._texts[next(iter(self._texts))]
+    def _failed(self, error: realtime.ErrorBody) -> None:
+        if error.event_id is not None and error.event_id == self._asked_in:
+            self._asked_in = None  # there will be no such response
+            self._cancel_next = False
+            self._ask_if_wanted()
+        self._events.append(VoiceTrouble(error.code or error.type, error.message))
 
-    def _silent_for_s(self, audio_end_ms: int) -> float:
-        # audio_end_ms is the end of the audio that decided it, the required silence included.
-        behind_ms = self._sent_bytes / BYTES_PER_MS - audio_end_ms
-        return (max(behind_ms, 0.0) + self._turns.silence_duration_ms) / 1000
+    # -- turns
 
-    def _configuration(self) -> dict[str, object]:
-        agent = self.agent
-        pcm = {"type": "audio/pcm", "rate": 24000}
-        turn_detection: dict[str, object] = {
-            "type": "server_vad",
-            "threshold": self._turns.threshold,
-            "prefix_padding_ms": self._turns.prefix_padding_ms,
-            "silence_duration_ms": self._turns.silence_duration_ms,
-            "create_response": True,
-            "interrupt_response": False,
-        }
-        if self._turns.idle_timeout_ms is not None:
-            turn_detection["idle_timeout_ms"] = self._turns.idle_timeout_ms
-        tools = [
-            {"type": "function", "name": t.name, "description": t.description, "parameters": t.parameters}
-            for t in self._tools
-        ]
-        output: dict[str, object] = {"format": pcm}
-        if agent.voice is not None:
-            output["voice"] = agent.voice
-        return {
-            "type": "realtime",
-            "output_modalities": ["audio"],
-            "instructions": agent.instructions,
-            "tools": tools,
-            "tool_choice": "auto",
-            "audio": {
-                "input": {
-                    "format": pcm,
-                    "transcription": {"model": "gpt-4o-mini-transcribe", "language": agent.language},
-                    "turn_detection": turn_detection,
-                },
-                "output": output,
-            },
-        }
+    def _speech_stopped(self, event: realtime.SpeechStopped) -> None:
+        self._step("silence")
+        # audio_end_ms is the end of the audio that decided it, the required silence included, and
+        # audio_start_ms the start of what belongs to the turn, the padding included.
+        silence_ms = self._turns.silence_duration_ms
+        behind_ms = self._sent_bytes / self.traits.input.bytes_per_ms - event.audio_end_ms
+        lasted_ms = event.audio_end_ms - silence_ms - self._speech_began_ms - self._turns.prefix_padding_ms
+        self._events.append(SpeechStopped((max(behind_ms, 0.0) + silence_ms) / 1000, max(lasted_ms, 0)))
+
+    def _append(self, audio: bytes, caller_ms: int) -> None:
+        self._sent_bytes += len(audio)
+        self._sent_events += 1
+        text = base64.b64encode(audio).decode()
+        event = f'{{"type":"input_audio_buffer.append","event_id":"c{self._sent_events}","audio":"{text}"}}'
+        self._outgoing.append(Outgoing(event, caller_ms))
 
     def _step(self, what: str) -> None:
-        self.state = _NEXT.get((self.state, what), self.state)
+        self.state = after(self.state, what)
 
     def _send(self, **event: object) -> str:
         self._sent_events += 1

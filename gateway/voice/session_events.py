@@ -13,6 +13,8 @@ __all__ = [
     "SpeechStopped",
     "ToolCalled",
     "Transcript",
+    "TurnTaken",
+    "UnknownEvent",
     "VoiceTrouble",
 ]
 
@@ -22,15 +24,23 @@ class SessionReady(NamedTuple):
 
 
 class SpeechStarted(NamedTuple):
-    """The caller speaks. `at_ms`: on the axis of audio sent to the voice."""
+    """The caller speaks, in what will be the turn `item`. `at_ms`: on the axis of audio sent to the voice."""
 
     at_ms: int
+    item: str
 
 
 class SpeechStopped(NamedTuple):
-    """The caller's turn is over. `silent_for_s`: how long ago he stopped, as the voice found it."""
+    """The caller is silent. `silent_for_s`: how long ago he stopped, as the voice found it. `lasted_ms`: his speech."""
 
     silent_for_s: float
+    lasted_ms: int
+
+
+class TurnTaken(NamedTuple):
+    """The caller's turn is over and part of the conversation."""
+
+    item: str
 
 
 class Transcript(NamedTuple):
@@ -46,10 +56,10 @@ class ResponseStarted(NamedTuple):
 
 
 class AgentAudio(NamedTuple):
-    """PCM16 at 24 000 Hz, in order; faster than it can be played."""
+    """Audio in the format of the voice's `traits.output`, in order; faster than it can be played."""
 
     item: str
-    pcm: bytes
+    audio: bytes
 
 
 class AgentAudioDone(NamedTuple):
@@ -57,11 +67,15 @@ class AgentAudioDone(NamedTuple):
 
 
 class ResponseEnded(NamedTuple):
-    """`status`: completed, cancelled, failed or incomplete. `matched`: what the voice took the turn for, if it says."""
+    """`status`: completed, cancelled, failed or incomplete. `matched`: what the voice took the turn for, if it says.
+
+    `code`: why it failed.
+    """
 
     response: str
     status: str
     matched: str | None
+    code: str | None
 
 
 class ToolCalled(NamedTuple):
@@ -73,21 +87,29 @@ class ToolCalled(NamedTuple):
 
 
 class VoiceTrouble(NamedTuple):
-    """The voice said `error`, or something we do not know. `code`: its word for it, for counting."""
+    """The voice said `error`, or something that has the wrong shape. `code`: its word for it, for counting."""
 
     code: str
     message: str
+
+
+class UnknownEvent(NamedTuple):
+    """The voice said something that the protocol did not have when this was written."""
+
+    type: str
 
 
 SessionEvent = (
     SessionReady
     | SpeechStarted
     | SpeechStopped
+    | TurnTaken
     | Transcript
     | ResponseStarted
     | AgentAudio
     | AgentAudioDone
     | ResponseEnded
     | ToolCalled
+    | UnknownEvent
     | VoiceTrouble
 )

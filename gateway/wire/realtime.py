@@ -1,9 +1,12 @@
 """The OpenAI Realtime protocol (GA) as the client sees it: JSON text <-> events. OpenAI API reference, Realtime.
 
 Fields we do not use are not declared: msgspec skips them. An event type we do not know is `Unknown`.
+
+Four server events that we read have another name in the beta of the protocol, which servers other than OpenAI's
+still speak; both names are read, always. What we would have to say in the beta's words is in `realtime_beta`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -170,6 +173,67 @@ ServerEvent = (
 )
 
 
+# The beta's names for them, each the same event with another tag: one table lookup, whichever name it has.
+class _BetaAudioDelta(AudioDelta, frozen=True, tag="response.audio.delta"):
+    pass
+
+
+class _BetaItemDone(ItemDone, frozen=True, tag="response.audio.done"):
+    pass
+
+
+class _BetaTranscriptDelta(TranscriptDelta, frozen=True, tag="response.audio_transcript.delta"):
+    pass
+
+
+class _BetaOutputTranscript(OutputTranscript, frozen=True, tag="response.audio_transcript.done"):
+    pass
+
+
+_Spelling = ServerEvent | _BetaAudioDelta | _BetaItemDone | _BetaTranscriptDelta | _BetaOutputTranscript
+
+# Server events that we have no use for, in both spellings. Whatever else comes is news to us.
+UNUSED = frozenset(
+    {
+        "conversation.created",
+        "conversation.item.added",
+        "conversation.item.created",
+        "conversation.item.deleted",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.failed",
+        "conversation.item.input_audio_transcription.segment",
+        "conversation.item.retrieved",
+        "conversation.item.truncated",
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.dtmf_event_received",
+        "input_audio_buffer.timeout_triggered",
+        "mcp_list_tools.completed",
+        "mcp_list_tools.failed",
+        "mcp_list_tools.in_progress",
+        "output_audio_buffer.cleared",
+        "output_audio_buffer.started",
+        "output_audio_buffer.stopped",
+        "ping",  # of xAI's server alone
+        "rate_limits.updated",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.mcp_call.completed",
+        "response.mcp_call.failed",
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.text.delta",
+        "response.text.done",
+    }
+)
+
 # Broken text, lone surrogates, and brackets nested a hundred thousand deep.
 _NO_JSON = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 
@@ -178,27 +242,10 @@ class _AnyEvent(msgspec.Struct):
     type: str
 
 
-_decoder: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
+_decoder: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(_Spelling)
 _any_decoder = msgspec.json.Decoder(_AnyEvent)
 _encoder = msgspec.json.Encoder()
-_known = {
-    cls.__struct_config__.tag
-    for cls in (
-        SessionCreated,
-        SessionUpdated,
-        SpeechStarted,
-        SpeechStopped,
-        Committed,
-        InputTranscript,
-        ResponseCreated,
-        ResponseDone,
-        AudioDelta,
-        ItemDone,
-        TranscriptDelta,
-        OutputTranscript,
-        Failed,
-    )
-}
+_known = {event.__struct_config__.tag for event in get_args(_Spelling)}
 
 
 def decode(text: str) -> ServerEvent | Unknown:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,20 +27,24 @@ class Ladder:
         *steps: Action,
         agent: c.Agent | None = None,
         destinations: tuple[str, ...] = ("front_desk",),
-        settings: CallSettings | None = None,
+        fallback: tuple[Action, ...] = (),
+        voices: tuple[str, ...] = ("puppet",),
+        **settings: Any,
     ) -> None:
         agent = agent or c.Agent(name="reception")
         self.now = 0.0
         self.out: list[c.Output] = []
         self.core = CallCore(
             TwilioLegCore(CALL_SID),
-            lambda call: StepMachine(steps or (Converse(agent="reception"),), call),
+            lambda call: StepMachine(steps or (Converse(agent="reception"),), call, fallback),
             {"reception": agent},
             frozenset(destinations),
-            settings or CallSettings(),
+            CallSettings(voices=tuple(c.VoiceTraits(name=name) for name in voices), **settings),
+            random.Random(0),
         )
         self._frame = 0
         self._audio = 0
+        self._clips = 0
 
     # -- what Twilio says
 
@@ -114,6 +119,11 @@ class Ladder:
             )
         return self.response_done(response, item) if done else self
 
+    def says_in(self, response: str, item: str, text: str) -> "Ladder":
+        """The words of an item, as far as they have come."""
+        kind = "response.output_audio_transcript.delta"
+        return self.voice(type=kind, response_id=response, item_id=item, delta=text)
+
     def delta(self, response: str, item: str, ms: int) -> "Ladder":
         self._audio += 1
         pcm = (1000 + self._audio).to_bytes(2, "little") * 24 * ms
@@ -127,11 +137,29 @@ class Ladder:
             type="response.done", response={"id": response, "status": "completed", "output": output}
         )
 
-    def speech_starts(self) -> "Ladder":
-        return self.voice(type="input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1")
+    def speech_starts(self, item: str = "u1", at_ms: int = 0) -> "Ladder":
+        return self.voice(type="input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=item)
 
-    def speech_stops(self, audio_end_ms: int) -> "Ladder":
-        return self.voice(type="input_audio_buffer.speech_stopped", audio_end_ms=audio_end_ms, item_id="u1")
+    def speech_stops(self, audio_end_ms: int, item: str = "u1") -> "Ladder":
+        return self.voice(type="input_audio_buffer.speech_stopped", audio_end_ms=audio_end_ms, item_id=item)
+
+    def turn_taken(self, item: str = "u1") -> "Ladder":
+        return self.voice(type="input_audio_buffer.committed", item_id=item)
+
+    def caller_said(self, text: str, item: str = "u1") -> "Ladder":
+        kind = "conversation.item.input_audio_transcription.completed"
+        return self.voice(type=kind, item_id=item, transcript=text)
+
+    def voice_is_lost(self, detail: str = "") -> "Ladder":
+        session = self.last(c.OpenVoice).session
+        return self.command(c.VoiceEnded(session=session, refused=False, detail=detail))
+
+    def clips_load(self) -> "Ladder":
+        """Every clip that was asked for is there: half a second of it."""
+        for clip in self.all(c.LoadClip)[self._clips :]:
+            self._clips += 1
+            self.command(c.ClipReady(id=clip.id, pcm=bytes(24000)))
+        return self
 
     def voice(self, **event: Any) -> "Ladder":
         return self._feed("voice", json.dumps({"event_id": "e"} | event))
@@ -156,6 +184,15 @@ class Ladder:
         """Agent audio sent to Twilio so far."""
         return sum(len(base64.b64decode(message["media"]["payload"])) for message in self.sent("media")) // 8
 
+    def sent_audio(self) -> list[bytes]:
+        return [base64.b64decode(message["media"]["payload"]) for message in self.sent("media")]
+
+    def heard_ms(self) -> float:
+        """What the caller has heard of the agent at least, as the call knows."""
+        downlink = self.core._downlink
+        assert downlink is not None
+        return downlink.ledger.heard.low_ms
+
     def told(self, kind: str) -> list[dict[str, Any]]:
         """Events to the voice of one type."""
         events = [json.loads(output.data) for output in self.all(c.VoiceMessage)]
@@ -163,6 +200,11 @@ class Ladder:
 
     def facts(self, name: str) -> list[dict[str, Any]]:
         return [output.fields for output in self.all(c.Fact) if output.name == name]
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames the caller has sent."""
+        return self._frame
 
     @property
     def reason(self) -> c.EndReason | None:

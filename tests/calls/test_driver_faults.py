@@ -247,11 +247,14 @@ async def test_a_voice_that_control_piles_up_for_is_lost_and_no_bug(
     async with live_gateway(plan, Puppet(), folder=tmp_path / "calls") as live:
         async with live.twilio.call(from_=FROM, to=TO) as caller:
             await caller.silence(0.2)
-            call_of(live, caller)._keeper.outbox._most_messages = 0
-            await caller.ended()
+            call_of(live, caller)._keeper.talking.outbox._most_messages = 0
+            await caller.silence(1.0)
+            assert caller.ending is None
 
-    (record,) = records(tmp_path / "calls").values()
-    assert record.reason is EndReason.VOICE_UNAVAILABLE
+    assert [fact.fields["detail"] for fact in live.facts_named("session.lost")] == [
+        "did not take what it was sent"
+    ]
+    assert len(live.facts_named("session.ready")) == 2
 
 
 async def test_half_characters_of_a_tool_reach_the_model_as_question_marks(

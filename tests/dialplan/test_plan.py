@@ -7,12 +7,15 @@ import pytest
 from gateway.contracts import Agent
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
+from gateway.dialplan.actions.say import Say
 from gateway.dialplan.actions.transfer import Transfer
 from gateway.dialplan.plan import Dialplan, Plan, PlanError, Route, check, load, needs_synthesizer
 
 Write = Callable[..., Path]
 PlanErrors = Callable[[str], list[str]]
 LoadText = Callable[[str], Dialplan]
+
+SHIPPED = Path(__file__).parents[2] / "dialplans"
 
 PLAN = """
 [[routes]]
@@ -68,6 +71,24 @@ def test_a_plan_has_its_steps_agents_and_the_names_of_destinations(load_text: Lo
     )
 
 
+def test_a_plan_has_the_steps_that_take_over_when_no_voice_can_be_had(load_text: LoadText) -> None:
+    fallback = 'fallback = [{ do = "say", text = "Sorry." }, { do = "transfer", to = "front_desk" }]\n'
+
+    plans = load_text(PLAN.replace("[plans.closed]", f"{fallback}[plans.closed]")).plans
+
+    assert plans["reception"].fallback == (Say(text="Sorry."), Transfer(to="front_desk"))
+    assert plans["closed"].fallback == ()
+    assert msgspec.json.decode(msgspec.json.encode(plans), type=dict[str, Plan]) == plans
+
+
+def test_a_conversation_can_be_interrupted_unless_the_plan_says_otherwise(load_text: LoadText) -> None:
+    steps = '{ do = "converse", agent = "a" }, { do = "converse", agent = "a", interruptible = false }'
+
+    plan = load_text(f"[plans.p]\nsteps = [{steps}]\n[agents.a]\n").plans["p"]
+
+    assert plan.steps == (Converse(agent="a", interruptible=True), Converse(agent="a", interruptible=False))
+
+
 def test_routes_default_and_destinations_are_the_dialplans(load_text: LoadText, tmp_path: Path) -> None:
     dialplan = load_text(PLAN)
 
@@ -120,6 +141,19 @@ def test_plans_that_speak_need_a_synthesizer(load_text: LoadText, tmp_path: Path
     assert needs_synthesizer(dialplan) == [("loud", tmp_path / "plan.toml")]
 
 
+def test_a_fallback_that_speaks_needs_a_synthesizer(load_text: LoadText, tmp_path: Path) -> None:
+    dialplan = load_text('[plans.p]\nsteps = [{do = "answer"}]\nfallback = [{do = "say", text = "Sorry."}]\n')
+
+    assert needs_synthesizer(dialplan) == [("p", tmp_path / "plan.toml")]
+
+
+def test_the_reception_falls_back_without_a_synthesizer() -> None:
+    dialplan = load(SHIPPED / "reception.toml")
+
+    assert dialplan.plans["reception"].fallback == (Transfer(to="front_desk"),)
+    assert needs_synthesizer(dialplan) == []
+
+
 def test_load_raises_the_first_error_of_check(write: Write) -> None:
     path = write('[plans.p]\nsteps = [{do = "converse"}, {do = "dance"}]\n')
 
@@ -131,9 +165,6 @@ def test_load_raises_the_first_error_of_check(write: Write) -> None:
 
 def test_a_correct_dialplan_has_no_errors(plan_errors: PlanErrors) -> None:
     assert plan_errors(PLAN) == []
-
-
-SHIPPED = Path(__file__).parents[2] / "dialplans"
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)

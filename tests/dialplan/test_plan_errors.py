@@ -95,6 +95,61 @@ def test_a_wrong_step(plan_errors: PlanErrors, steps: list[str], error: str) -> 
     assert errors == [error]
 
 
+FALLBACK = "cannot be in a fallback, which runs when no voice can be had: one of hang_up, say, transfer"
+
+
+@pytest.mark.parametrize(
+    ("steps", "errors"),
+    [
+        (
+            ['do = "say", text = "Sorry."', 'do = "transfer", to = "frontdesk"'],
+            [
+                'plan.toml:5: plans.p.fallback[1].to = "frontdesk": no such destination; did you mean "front_desk"? known: front_desk'
+            ],
+        ),
+        (
+            ['do = "say", text = " "'],
+            ['plan.toml:4: plans.p.fallback[0].text = " ": expected words to speak'],
+        ),
+        (
+            ['do = "converse", agent = "nobody"'],
+            [f'plan.toml:4: plans.p.fallback[0].do = "converse": {FALLBACK}'],
+        ),
+        (
+            ['do = "answer"', 'do = "reject"'],
+            [
+                f'plan.toml:4: plans.p.fallback[0].do = "answer": {FALLBACK}',
+                f'plan.toml:5: plans.p.fallback[1].do = "reject": {FALLBACK}',
+            ],
+        ),
+        (
+            ['do = "hang_up"', 'do = "say", text = "Sorry."'],
+            ['plan.toml:5: plans.p.fallback[1].do = "say": never runs: the hang_up before it ends the call'],
+        ),
+        (
+            ['do = "danse"'],
+            [
+                'plan.toml:4: plans.p.fallback[0].do = "danse": no such do; did you mean "answer"? known: answer, converse, hang_up, reject, say, transfer'
+            ],
+        ),
+    ],
+)
+def test_a_wrong_step_of_a_fallback(plan_errors: PlanErrors, steps: list[str], errors: list[str]) -> None:
+    rest = (
+        "".join(f"  {{ {step} }},\n" for step in steps) + "]\n[destinations]\nfront_desk = '+15550001999'\n"
+    )
+
+    found = plan_errors(f'[plans.p]\nsteps = [{{ do = "answer" }}]\nfallback = [\n{rest}')
+
+    assert found == errors
+
+
+def test_a_plan_that_rejects_never_falls_back(plan_errors: PlanErrors) -> None:
+    (error,) = plan_errors('[plans.p]\nsteps = [{ do = "reject" }]\nfallback = [{ do = "hang_up" }]\n')
+
+    assert error == "plan.toml:3: plans.p.fallback: never runs: the plan does not take the call"
+
+
 @pytest.mark.parametrize(
     ("route", "error"),
     [

@@ -1,3 +1,5 @@
+import pytest
+
 from gateway.contracts import EndReason, Milestone
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
@@ -9,11 +11,15 @@ from gateway.dialplan.steps import StepMachine
 
 
 class Call:
-    """Writes down what the steps ask; with `machine`, reaches each milestone at once."""
+    """Writes down what the steps ask; with `machine`, reaches each milestone at once.
+
+    With `voiceless`, falls back as soon as an agent is to talk.
+    """
 
     def __init__(self) -> None:
         self.asked: list[object] = []
         self.machine: StepMachine | None = None
+        self.voiceless: StepMachine | None = None
 
     def answer(self) -> None:
         self._ask("answer", Milestone.ANSWERED)
@@ -22,7 +28,9 @@ class Call:
         self._ask(("say", text, voice), Milestone.SAID)
 
     def converse(self, agent: str, *, interruptible: bool) -> None:
-        self._ask(("converse", agent), Milestone.CONVERSED)
+        self._ask(("converse", agent, interruptible), Milestone.CONVERSED)
+        if self.voiceless is not None:
+            self.voiceless.fall_back()
 
     def transfer(self, destination: str) -> None:
         self.asked.append(("transfer", destination))
@@ -51,7 +59,7 @@ def test_a_step_begins_when_the_milestone_of_the_one_before_is_reached() -> None
 
     assert after_begin == ["answer"]
     assert after_answer == ["answer", ("say", "Hello.", "heart")]
-    assert call.asked == ["answer", ("say", "Hello.", "heart"), ("converse", "clerk")]
+    assert call.asked == ["answer", ("say", "Hello.", "heart"), ("converse", "clerk", True)]
 
 
 def test_the_call_hangs_up_after_the_last_step() -> None:
@@ -103,7 +111,7 @@ def test_steps_that_are_done_at_once_go_on_in_the_same_call() -> None:
 
     machine.begin()
 
-    assert call.asked == ["answer", ("say", "Hello.", None), ("converse", "clerk"), ENDED]
+    assert call.asked == ["answer", ("say", "Hello.", None), ("converse", "clerk", True), ENDED]
 
 
 def test_a_plan_of_thousands_of_steps_needs_no_deep_stack() -> None:
@@ -139,3 +147,112 @@ def test_reject_ends_the_call_as_rejected() -> None:
     StepMachine([Reject()], call).begin()
 
     assert call.asked == [("hang_up", EndReason.REJECTED)]
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_whether_an_agent_may_be_interrupted_reaches_the_call(interruptible: bool) -> None:
+    call = Call()
+
+    StepMachine([Converse(agent="clerk", interruptible=interruptible)], call).begin()
+
+    assert call.asked == [("converse", "clerk", interruptible)]
+
+
+# -- the fallback
+
+
+SORRY = Say(text="Nobody can talk.")
+SAID = ("say", "Nobody can talk.", None)
+
+
+def test_the_fallback_takes_the_place_of_the_steps_that_are_left() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk"), Transfer(to="bar")], call, [SORRY, Transfer(to="desk")])
+    machine.begin()
+
+    has_begun = machine.fall_back()
+    machine.reached(Milestone.SAID)
+
+    assert has_begun
+    assert call.asked == [("converse", "clerk", True), SAID, ("transfer", "desk")]
+
+
+def test_what_the_plan_waited_for_does_not_end_a_step_of_the_fallback() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk")], call, [SORRY, HangUp()])
+    machine.begin()
+    machine.fall_back()
+
+    machine.reached(Milestone.CONVERSED)
+
+    assert call.asked == [("converse", "clerk", True), SAID]
+
+
+def test_the_call_hangs_up_after_the_last_step_of_the_fallback() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk"), HangUp()], call, [SORRY])
+    machine.begin()
+    machine.fall_back()
+
+    machine.reached(Milestone.SAID)
+
+    assert call.asked == [("converse", "clerk", True), SAID, ENDED]
+
+
+def test_a_plan_without_a_fallback_stays_where_it_is() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk"), Transfer(to="bar")], call)
+    machine.begin()
+
+    has_begun = machine.fall_back()
+    machine.reached(Milestone.CONVERSED)
+
+    assert not has_begun
+    assert call.asked == [("converse", "clerk", True), ("transfer", "bar")]
+
+
+def test_a_fallback_that_has_begun_does_not_begin_again() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk")], call, [SORRY, Transfer(to="desk")])
+    machine.begin()
+    machine.fall_back()
+
+    has_begun = machine.fall_back()
+    machine.reached(Milestone.SAID)
+
+    assert not has_begun
+    assert call.asked == [("converse", "clerk", True), SAID, ("transfer", "desk")]
+
+
+def test_a_call_may_fall_back_while_it_begins_a_step() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk"), Transfer(to="bar")], call, [SORRY, Transfer(to="desk")])
+    call.voiceless = machine
+
+    machine.begin()
+    machine.reached(Milestone.CONVERSED)
+    machine.reached(Milestone.SAID)
+
+    assert call.asked == [("converse", "clerk", True), SAID, ("transfer", "desk")]
+
+
+def test_a_fallback_whose_steps_are_done_at_once_ends_the_call_once() -> None:
+    call = Call()
+    machine = StepMachine([Converse(agent="clerk")], call, [SORRY])
+    machine.begin()
+    call.machine = machine
+
+    machine.fall_back()
+
+    assert call.asked == [("converse", "clerk", True), SAID, ENDED]
+
+
+def test_a_plan_that_has_ended_can_still_fall_back() -> None:
+    call = Call()
+    machine = StepMachine([Transfer(to="bar")], call, [Transfer(to="desk")])
+    machine.begin()
+
+    has_begun = machine.fall_back()
+
+    assert has_begun
+    assert call.asked == [("transfer", "bar"), ("transfer", "desk")]

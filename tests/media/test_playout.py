@@ -92,6 +92,50 @@ def test_after_a_cut_the_next_item_has_the_whole_lead():
     assert len(sent(playout, 0.1)) == 1600
 
 
+def test_what_is_held_goes_on_from_the_frame_it_was_cut_in():
+    playout = Playout(lead_ms=200, silence=SILENCE)
+    audio = bytes(range(1, 26)) * 160  # 500 ms
+    playout.add("a", audio)
+    playout.finish("a")
+    playout.take(0.0)
+    playout.heard(130)
+
+    playout.hold(0.15)
+    held = playout.take(0.3)
+    playout.resume()
+    resumed = playout.take(0.4)
+
+    assert held == []
+    assert resumed[0].payload == audio[120 * 8 : 320 * 8]
+
+
+def test_what_was_held_and_is_cut_is_never_sent():
+    playout = Playout(lead_ms=200, silence=SILENCE)
+    playout.add("a", bytes(160) * 25)
+    playout.take(0.0)
+    playout.hold(0.1)
+
+    playout.cut(0.2)
+
+    assert playout.queued_ms == 0
+    assert not playout.held
+    assert playout.take(0.3) == []
+
+
+def test_several_items_are_put_back_in_their_order():
+    playout = Playout(lead_ms=200, silence=SILENCE)
+    playout.add("a", b"a" * 160 * 3)
+    playout.add("b", b"b" * 160 * 4)
+    playout.take(0.0)
+    playout.heard(20)
+
+    playout.hold(0.1)
+    playout.resume()
+
+    assert [(piece.item, len(piece.payload)) for piece in playout.take(0.1)] == [("a", 320), ("b", 640)]
+
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=700)), max_size=20),
     st.lists(st.integers(0, 5), min_size=1, max_size=60),

@@ -3,6 +3,7 @@
 An action is a frozen struct whose tag `do` is its name in the plan and whose fields are its keys. It has
 
 - `ends_call`: no step can follow it,
+- `in_fallback`: it can stand in a plan's fallback, where the call is taken and no voice can be had,
 - `begin(call)`: asks the call for what it does; the milestone that ends the step, or None if it is done at once,
 - `check(scope)`: what is wrong with it in its place in a plan, or None.
 """

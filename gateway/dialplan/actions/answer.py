@@ -11,6 +11,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="ans
     """Take the call. Some carriers have done so before the plan begins; then nothing happens."""
 
     ends_call: ClassVar[bool] = False
+    in_fallback: ClassVar[bool] = False
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.answer()

@@ -17,6 +17,7 @@ class Converse(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="c
     interruptible: bool = True
 
     ends_call: ClassVar[bool] = False
+    in_fallback: ClassVar[bool] = False
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.converse(self.agent, interruptible=self.interruptible)

@@ -11,6 +11,7 @@ class HangUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="han
     """End the call when the caller has heard what was said."""
 
     ends_call: ClassVar[bool] = True
+    in_fallback: ClassVar[bool] = True
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.hang_up(EndReason.PLAN_ENDED)

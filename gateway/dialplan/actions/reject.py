@@ -13,6 +13,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="rej
     reason: Literal["busy", "rejected"] = "rejected"
 
     ends_call: ClassVar[bool] = True
+    in_fallback: ClassVar[bool] = False
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.hang_up(EndReason.REJECTED)

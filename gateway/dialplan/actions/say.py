@@ -14,6 +14,7 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="say"):
     voice: str | None = None
 
     ends_call: ClassVar[bool] = False
+    in_fallback: ClassVar[bool] = True
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.say(self.text, self.voice)

@@ -13,6 +13,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="t
     to: str
 
     ends_call: ClassVar[bool] = True
+    in_fallback: ClassVar[bool] = True
 
     def begin(self, call: CallControl) -> Milestone | None:
         call.transfer(self.to)

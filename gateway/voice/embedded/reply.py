@@ -11,7 +11,7 @@ from gateway.voice.embedded.matching import nearest
 from gateway.voice.embedded.response import Response
 from gateway.voice.embedded.spoken import sentences
 
-__all__ = ["Reply", "ask"]
+__all__ = ["Reply", "ask", "rest_of"]
 
 
 class Reply:
@@ -62,6 +62,14 @@ def ask(brain: Brain, inputs: Sequence[Input]) -> Turn:
         next((turn.matched for turn in reversed(turns) if turn.matched is not None), None),
         tuple(act for turn in turns for act in turn.actions),
     )
+
+
+def rest_of(turn: Turn, said: str) -> Turn:
+    """What is left of an answer of which `said` was said; nothing, if it was another one."""
+    whole, said = " ".join(turn.say.split()), " ".join(said.split())
+    if said and whole.startswith(said):
+        return turn._replace(say=whole.removeprefix(said).strip())
+    return Turn("")
 
 
 def _ask(brain: Brain, given: Input) -> Turn:

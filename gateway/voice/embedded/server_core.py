@@ -13,7 +13,7 @@ from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted
 from gateway.voice.embedded.items import Item, Message
 from gateway.voice.embedded.jobs import Detect, Job, Synthesize, Transcribe
 from gateway.voice.embedded.outbox import Outbox
-from gateway.voice.embedded.reply import Reply, ask
+from gateway.voice.embedded.reply import Reply, ask, rest_of
 from gateway.voice.embedded.response import Response
 from gateway.voice.embedded.session_settings import SessionSettings, updated
 
@@ -45,6 +45,7 @@ class RealtimeServerCore:
         self._reply: Reply | None = None
         self._reply_wanted = False  # a turn ended while another one was still being answered
         self._begun = False
+        self._unsaid = Turn("")  # of an answer that broke off in an earlier session
         self._quiet_since: float | None = None  # the caller could speak and does not
         self._playing_until = 0.0  # when a client that plays all it gets would be through
         self._now = 0.0
@@ -146,8 +147,9 @@ class RealtimeServerCore:
         self._conversation.create(item, previous)
         if isinstance(item, Message) and item.role == "assistant" and self._reply is None:
             # A client tells a new session what was said in an earlier one: the brain hears it again, and what
-            # it would have answered has been said.
-            ask(self._brain, self._conversation.take_unanswered())
+            # it would have answered has been said, or the beginning of it.
+            self._begun = True
+            self._unsaid = rest_of(ask(self._brain, self._conversation.take_unanswered()), item.text)
 
     def _create_response(self, options: ResponseOptions) -> None:
         if self._reply is not None:
@@ -158,7 +160,7 @@ class RealtimeServerCore:
                 "A response outside of the conversation needs metadata.say: there is no other context here"
             )
             raise InvalidRequest("invalid_value", message, param="response.conversation")
-        self._start_reply(options)
+        self._start_reply(options, idle="idle" in (options.metadata or {}))
 
     def _cancel_response(self, response_id: str | None) -> None:
         if self._reply is None or response_id not in (None, self._reply.response.id):
@@ -261,6 +263,9 @@ class RealtimeServerCore:
         begun, self._begun = self._begun, True
         if reply.say is not None:
             return Turn(reply.say)
+        if "carry_on" in reply.response.metadata:
+            unsaid, self._unsaid = self._unsaid, Turn("")
+            return unsaid
         inputs = self._conversation.take_unanswered()
         if reply.idle:
             return self._brain.silence()

@@ -1,0 +1,71 @@
+"""What a new session must be asked for, so that the caller gets his answer once and whole. A core."""
+
+import enum
+
+from gateway.contracts import Agent
+from gateway.voice.session_core import SessionCore
+
+__all__ = ["Recovery"]
+
+
+class _Ask(enum.Enum):
+    GREET = enum.auto()  # nothing was said yet
+    CARRY_ON = enum.auto()  # an answer broke off
+    RESPOND = enum.auto()  # an answer was owed, and the new session knows the question
+
+
+class Recovery:
+    """One conversation's. It begins as any session does: the agent has to greet."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._ask: _Ask | None = _Ask.GREET
+
+    @property
+    def wanted(self) -> bool:
+        """The new session owes an answer."""
+        return self._ask is not None
+
+    def heard(self) -> None:
+        """The agent speaks, or had nothing to say: nothing is left to be asked for."""
+        self._ask = None
+
+    def lost(self, session: SessionCore, *, owed: bool, speaking: bool) -> None:
+        """A session is lost. `owed`: it had to answer. `speaking`: the caller speaks."""
+        if session.unfinished:
+            self._ask = _Ask.CARRY_ON
+        elif self._ask is None and (owed or session.responding) and not speaking:
+            last = session.history.last
+            unwritten = last is not None and last.who == "caller" and last.text is None
+            # A turn that nobody has written down is heard again by the new session, which answers it then.
+            self._ask = None if unwritten else _Ask.RESPOND
+
+    def go_on(self, session: SessionCore) -> None:
+        """The new session can be asked. Nothing may be left to ask for."""
+        match self._ask:
+            case _Ask.GREET:
+                session.greet()
+            case _Ask.CARRY_ON:
+                if not self.carry_on(session):
+                    self._ask = None
+            case _Ask.RESPOND:
+                session.respond()
+            case None:
+                pass
+
+    def carry_on(self, session: SessionCore) -> bool:
+        """Have the agent finish what it was saying. False when all was said."""
+        last = session.history.last
+        said = (last.text or "") if last is not None else ""
+        greeting = self._agent.greeting or ""
+        if said and len(session.history.messages) == 1 and greeting.startswith(said):
+            rest = greeting.removeprefix(said).strip()
+            if rest:
+                session.say(f"Go on with exactly these words: {rest}", rest)
+            return bool(rest)
+        instructions = (
+            f"{self._agent.instructions}\n\nYour last answer broke off after the words “{said}”. "
+            "Go on from there. Do not repeat them, and do not apologize."
+        )
+        session.respond({"instructions": instructions.strip(), "metadata": {"carry_on": "yes"}})
+        return True

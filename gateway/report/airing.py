@@ -1,0 +1,97 @@
+"""When the agent's audio is on the air, item by item. A core.
+
+Carrier messages do not say whose audio they carry. But it leaves in the order in which the voice gave it, item
+by item in whole frames, and the far end plays it without a gap as long as it has some.
+"""
+
+from collections import deque
+
+import msgspec
+
+from gateway.media.playout import FRAME_MS
+
+__all__ = ["Airing", "Span"]
+
+# The resampler's last samples come out behind an item, in at most so much silence.
+_TAIL_MS = 4
+
+
+class Span(msgspec.Struct):
+    """A stretch of time in which the far end plays an item, from `item_ms` of its audio on."""
+
+    from_us: int
+    to_us: int
+    item_ms: float
+
+
+class _Waiting(msgspec.Struct):
+    item: str
+    ms: float  # that were not sent yet
+
+
+class Airing:
+    """What of the agent was heard when, as the gateway assumes it: `spans` by item."""
+
+    def __init__(self) -> None:
+        self.spans: dict[str, list[Span]] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._given_ms: dict[str, float] = {}
+        self._aired: deque[tuple[str, Span]] = deque(maxlen=64)  # what a clear may still take back
+        self._ends_us = 0
+
+    def given(self, item: str, ms: float) -> None:
+        """The voice gave more audio of an item."""
+        self._given_ms[item] = self._given_ms.get(item, 0.0) + ms
+        if not self._queue or self._queue[-1].item != item:
+            self._queue.append(_Waiting(item, 0.0))
+        self._queue[-1].ms += ms
+
+    def given_all(self, item: str) -> None:
+        """No more will come of it: what is left leaves as a whole frame."""
+        if self._queue and self._queue[-1].item == item:
+            ms = self._given_ms[item] + _TAIL_MS
+            self._queue[-1].ms += -(-ms // FRAME_MS) * FRAME_MS - self._given_ms[item]
+
+    def sent(self, ms: float, t_us: int) -> None:
+        """So much went to the carrier: of one item, behind all that the far end has."""
+        while len(self._queue) > 1 and self._queue[0].ms < 1:
+            self._queue.popleft()
+        item = self._queue[0].item if self._queue else ""
+        from_us = max(self._ends_us, t_us)
+        self._ends_us = from_us + round(ms * 1000)
+        spans = self.spans.setdefault(item, [])
+        if spans and spans[-1].to_us == from_us:
+            spans[-1].to_us = self._ends_us
+        else:
+            spans.append(Span(from_us, self._ends_us, self._heard_ms(item)))
+            self._aired.append((item, spans[-1]))
+        if self._queue:
+            self._queue[0].ms -= ms
+
+    def cleared(self, t_us: int) -> None:
+        """The far end threw away what it had not played; it may be sent once more."""
+        self._ends_us = min(self._ends_us, t_us)
+        while self._aired and self._aired[-1][1].to_us > t_us:
+            item, span = self._aired.pop()
+            ms = (span.to_us - max(t_us, span.from_us)) / 1000
+            span.to_us = max(t_us, span.from_us)
+            if self._queue and self._queue[0].item == item:
+                self._queue[0].ms += ms
+            else:
+                self._queue.appendleft(_Waiting(item, ms))
+
+    def dropped(self) -> None:
+        """Nothing of what waits will be sent."""
+        self._queue.clear()
+
+    def at_us(self, item: str, item_ms: float) -> int | None:
+        """When that point of an item was played, at the latest when it was cut; None if nothing of it was."""
+        at_us = None
+        for span in self.spans.get(item, ()):
+            at_us = min(span.from_us + round((item_ms - span.item_ms) * 1000), span.to_us)
+            if at_us < span.to_us:
+                break
+        return at_us
+
+    def _heard_ms(self, item: str) -> float:
+        return sum(span.to_us - span.from_us for span in self.spans[item]) / 1000

@@ -1,0 +1,146 @@
+"""What can happen in a recorded call, in words that no carrier and no voice has a part in.
+
+All times are `t_us`, microseconds since the call began, as the trace has them: sums of whole numbers are exact.
+"""
+
+from typing import Any, NamedTuple
+
+__all__ = [
+    "AgentSpoke",
+    "AgentSpokeAll",
+    "AudioSent",
+    "CallerBegan",
+    "CallerStopped",
+    "Cleared",
+    "ClipNamed",
+    "Done",
+    "Happening",
+    "KeyPressed",
+    "MarkReturned",
+    "MarkSent",
+    "ResponseAsked",
+    "ResponseCreated",
+    "Told",
+]
+
+
+class Told(NamedTuple):
+    """A fact, as log and record have it."""
+
+    t_us: int
+    name: str
+    fields: dict[str, Any]
+
+
+class Done(NamedTuple):
+    """What the call asked of its driver, or what the driver reported: `kind` is `request` or `report`."""
+
+    t_us: int
+    kind: str
+    name: str
+    fields: dict[str, Any]
+
+
+class CallerBegan(NamedTuple):
+    """The voice hears the caller. `began_us`: when he began to speak, as the voice found it."""
+
+    t_us: int
+    item: str
+    began_us: int
+
+
+class CallerStopped(NamedTuple):
+    """The voice took the caller's turn for over. None: the trace does not tell.
+
+    `stopped_us`: when he fell silent, as the voice found it. `carried_us`: when the carrier brought the end of
+    his speech. `appended_us`: when that was sent to the voice. `waited_us`: when the last of the silence was
+    sent for which the voice waits.
+    """
+
+    t_us: int
+    item: str
+    stopped_us: int
+    carried_us: int | None
+    appended_us: int | None
+    waited_us: int | None
+
+
+class KeyPressed(NamedTuple):
+    t_us: int
+    digit: str
+
+
+class ResponseAsked(NamedTuple):
+    """The voice was asked to answer. Mostly it does so by itself."""
+
+    t_us: int
+
+
+class ResponseCreated(NamedTuple):
+    t_us: int
+    response: str
+
+
+class AgentSpoke(NamedTuple):
+    """Audio of the voice, or of a clip (`response` is empty), of a response that was not cancelled."""
+
+    t_us: int
+    response: str
+    item: str
+    ms: float
+
+
+class AgentSpokeAll(NamedTuple):
+    """No more audio of this item will come."""
+
+    t_us: int
+    item: str
+
+
+class ClipNamed(NamedTuple):
+    """What a clip says."""
+
+    t_us: int
+    item: str
+    text: str
+
+
+class AudioSent(NamedTuple):
+    """Agent audio went to the carrier."""
+
+    t_us: int
+    ms: float
+
+
+class Cleared(NamedTuple):
+    """The carrier was told to throw away what it had not played."""
+
+    t_us: int
+
+
+class MarkSent(NamedTuple):
+    t_us: int
+    name: str
+
+
+class MarkReturned(NamedTuple):
+    t_us: int
+    name: str
+
+
+Happening = (
+    Told
+    | Done
+    | CallerBegan
+    | CallerStopped
+    | KeyPressed
+    | ResponseAsked
+    | ResponseCreated
+    | AgentSpoke
+    | AgentSpokeAll
+    | ClipNamed
+    | AudioSent
+    | Cleared
+    | MarkSent
+    | MarkReturned
+)
