@@ -26,9 +26,11 @@ import trio
 from gateway.audio.clip import convert, read_wav
 from gateway.calls.barge_in import BargeInSettings
 from gateway.calls.call import Call, Services
-from gateway.calls.core import CallCore, CallSettings
+from gateway.calls.core import CallCore
 from gateway.calls.record import CallRecord, utc_now
 from gateway.calls.recording import Recording
+from gateway.calls.repair import repair_recordings
+from gateway.calls.settings import CallSettings
 from gateway.calls.supervisor import Supervisor
 from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
 from gateway.carriers.twilio.leg_core import TwilioLegCore
@@ -86,7 +88,7 @@ def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
         plan.agents,
         frozenset(plan.destinations),
         settings.call,
-        random.Random(header.seed),
+        rng=random.Random(header.seed),
         mix=mix,
     )
 
@@ -155,6 +157,7 @@ class Gateway:
         """
         if self._folder is not None:
             self._pseudonyms = await self._parts.run_blocking(self._open_folder, self._folder)
+            await self._parts.run_blocking(repair_recordings, self._folder, self._log)
         async with trio.open_nursery() as plumbing:
             plumbing.start_soon(self.clock.run)
             for backend in self._parts.backends:
@@ -291,9 +294,7 @@ class Gateway:
                 idle_s=voice.idle_s,
                 dead_air_s=voice.dead_air_s,
                 renew_s=voice.renew_s,
-                barge_in=BargeInSettings(
-                    min_speech_ms=barge_in.min_speech_ms, min_words=barge_in.min_words
-                ),
+                barge_in=BargeInSettings(min_speech_ms=barge_in.min_speech_ms, min_words=barge_in.min_words),
             ),
         )
         name = self._pseudonyms.name if self._pseudonyms is not None else str

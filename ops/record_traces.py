@@ -22,7 +22,7 @@ from trio.testing import MockClock
 from gateway.audio.clip import convert, read_wav
 from gateway.audio.pauses import utterances
 from gateway.audio.tones import encode_frame, sine
-from gateway.contracts import Agent, VoiceBackend
+from gateway.contracts import Agent, VoiceBackend, VoiceTraits
 from gateway.testing.handset import CallOver
 from gateway.testing.live import inline, live_gateway
 from gateway.testing.twilio_caller import Caller
@@ -43,7 +43,7 @@ def voice(name: str, **settings: object) -> VoiceBackend:
 class SlowVoice:
     """A `VoiceBackend` that makes its responses no faster than they are heard, as a busy model does."""
 
-    name = "slow"
+    traits = VoiceTraits(name="slow")
 
     @asynccontextmanager
     async def connect(self, _agent: Agent) -> AsyncIterator["SlowConnection"]:

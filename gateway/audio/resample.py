@@ -91,7 +91,7 @@ class _Bank:
         gives, hop = work_hz // from_hz, work_hz // to_hz
         taps = np.array(TAPS[work_hz], np.float64) * 2.0**-FRACTION_BITS
         before = (len(taps) - 1) // gives
-        window = before + 1 + (gives - 1) * hop // gives
+        window = before + 1 + (gives - 1) * hop // gives  # the last output of a step lies behind later inputs
         # At the rate of the filter the samples in stand `gives` apart with zeros between them, those out `hop`
         # apart. So each output meets every `gives`th tap, and the gain gives back what the zeros took.
         distance = hop * np.arange(gives) - gives * (np.arange(window)[:, None] - before)

@@ -270,7 +270,7 @@ class Call:
 
     async def _carried_by_voice(self, mark: OutboxMark) -> None:
         with trio.move_on_after(_CUT_S) as patience:
-            await mark.outbox.carried(mark.count)
+            await mark.outbox.carried(mark.messages)
         if patience.cancelled_caught:
             self._keeper.drop(mark.session)
 

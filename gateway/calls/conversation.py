@@ -4,23 +4,28 @@ The sessions of the voice, interruptions, tools and silences are small cores of 
 """
 
 from collections.abc import Callable, Collection
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
 from gateway import contracts as c
-from gateway.audio.tones import dtmf
-from gateway.calls.barge_in import BargeIn, Verdict
+from gateway.audio.g711 import Codec
+from gateway.calls.barge_in import BargeIn
+from gateway.calls.interruptions import Interruptions
 from gateway.calls.paths import Downlink
 from gateway.calls.recovery import Recovery
 from gateway.calls.sessions import Sessions
+from gateway.calls.settings import CallSettings
 from gateway.calls.silences import Idle, Outage
-from gateway.calls.tool_calls import Destination, Digits, ToolCalls, WrongArguments, read
-from gateway.media.heard import words_heard
+from gateway.calls.tool_calls import EndCall, Refusal, Tones, ToolCalls, Transfer, built_in_tools, meant
 from gateway.voice import session_events as said
-from gateway.voice.session_core import SessionCore
+from gateway.voice.history import History
+from gateway.voice.session_core import SessionCore, TurnDetection
 
-__all__ = ["Conversation", "EndCall", "Transfer", "VoiceGone", "Wish"]
+if TYPE_CHECKING:
+    import random
+
+__all__ = ["Conversation", "VoiceGone", "Wish"]
 
 _CLIP_AUDIO = c.AudioFormat()
 _FILLER = "filler"
@@ -33,17 +38,6 @@ _BUSY = frozenset({"rate_limit_exceeded"})
 _REFUSED = frozenset({"insufficient_quota"})
 
 
-class EndCall(msgspec.Struct, frozen=True):
-    """The agent ends the conversation, once what it said is heard."""
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """The agent hands the caller on. `call`: the tool call that asked for it."""
-
-    destination: str
-    call: str
-
-
 class VoiceGone(msgspec.Struct, frozen=True):
     """No voice can be had any more."""
 
@@ -54,53 +48,67 @@ Wish = EndCall | Transfer | VoiceGone
 class Conversation:
     """One `converse` step: the sessions of a voice on one side, the downlink on the other.
 
-    `emit` takes outputs in order. `settle_leg` has the call read what the leg has to say at once. `dead_air_s`:
-    how long the voice may owe an answer. `interruptible`: the agent stops when the caller speaks.
+    `numbers` gives the next number for a session or a clip. `emit` takes outputs in order. `settle_leg` has the
+    call read what the leg has to say at once. `interruptible`: the agent stops when the caller speaks.
     """
 
     def __init__(
         self,
-        *,
         agent: c.Agent,
-        sessions: Sessions,
+        settings: CallSettings,
+        *,
+        codec: Codec,
         downlink: Downlink,
-        barge_in: BargeIn,
-        idle: Idle,
         destinations: Collection[str],
+        interruptible: bool,
+        rng: "random.Random",
         numbers: Callable[[], int],
         emit: Callable[[c.Output], None],
         settle_leg: Callable[[float], None],
-        dead_air_s: float,
-        interruptible: bool,
-        answers_turns: bool,
         now: float,
     ) -> None:
-        self._sessions = sessions
+        self._agent = agent
+        self._destinations = destinations
         self._downlink = downlink
-        self._barge_in = barge_in
-        self._idle = idle
+        self._numbers = numbers
+        self._emit = emit
+        self._turns = TurnDetection(create_response=not settings.barge_in.waits)
+        self._sessions = Sessions(
+            settings.voices,
+            self._new_session,
+            codec,
+            numbers=numbers,
+            emit=emit,
+            renew_s=settings.renew_s,
+            rng=rng,
+        )
+        self._interruptions = Interruptions(
+            BargeIn(settings.barge_in, self._turns.silence_duration_ms / 1000),
+            downlink,
+            interruptible=interruptible,
+            emit=emit,
+            settle_leg=settle_leg,
+            flush=self.flush,
+        )
+        self._idle = Idle(settings.idle_s)
         self._outage = Outage()
         self._recovery = Recovery(agent)
         self._tools = ToolCalls()
         self._own_tools = {tool.name for tool in agent.tools}
-        self._destinations = destinations
-        self._numbers = numbers
-        self._emit = emit
-        self._settle_leg = settle_leg
-        self._dead_air_s = dead_air_s
-        self._interruptible = interruptible
-        self._answers_turns = answers_turns  # we ask for the answer to each turn; the voice does not by itself
+        self._dead_air_s = settings.dead_air_s
         self._owed_since: float | None = now  # an answer
         self._stopped_at: float | None = None  # when the caller stopped, until the agent is sent
         self._speaking = False  # the caller
-        self._ignored: str | None = None  # the sound that was no interruption
-        self._waiting_turn = False  # a turn is over of which we do not know yet whether it was one
         self._has_retried = False
         self._has_spoken = False  # the running response
         self._filler: bytes | None = None
         self._filler_clip: int | None = None
         self._closing: Wish | None = None
         self._wish: Wish | None = None  # the same, until the call takes it
+
+    def _new_session(self, voice: c.VoiceTraits, history: History) -> SessionCore:
+        tools = built_in_tools(self._destinations)
+        return SessionCore(self._agent, voice, tools=tools, turn_detection=self._turns, history=history)
 
     @property
     def _session(self) -> SessionCore:
@@ -122,8 +130,7 @@ class Conversation:
         """The connection of a session is gone, or could not be had."""
         if not self._sessions.is_talking(ended.session):
             self._sessions.standby_lost(ended.session, now)
-            return
-        if ended.refused:
+        elif ended.refused:
             self._lose("refused", ended.detail, now)
         elif ended.busy_s is not None:
             self._lose("busy", ended.detail, now, retry_after_s=ended.busy_s)
@@ -131,15 +138,11 @@ class Conversation:
             self._lose("lost", ended.detail, now)
 
     def press(self, digit: str, now: float) -> None:
-        """A key is a turn: it interrupts like a word. Once the agent is done, it means nothing."""
-        if self._closing is not None:
-            return
-        if self._interruptible:
-            self._barge_in.forget()
-            self._hold(now)
-            self._interrupt(now)
-        self._session.press(digit)
-        self._stopped_at = self._owed_since = now
+        """A key is a turn. Once the agent is done, it means nothing."""
+        if self._closing is None:
+            self._interruptions.pressed(self._session, now)
+            self._session.press(digit)
+            self._stopped_at = self._owed_since = now
 
     def receive(self, event: str, now: float) -> None:
         """What the session that talks says."""
@@ -148,17 +151,17 @@ class Conversation:
             self._take(happened, now)
 
     def standby_said(self, number: int, event: str) -> None:
+        """What the session says that is to follow."""
         self._sessions.standby_said(number, event)
 
     def advance(self, now: float) -> None:
         """Time passes."""
-        self._judge(self._barge_in.advance(now), now)
+        self._interruptions.advance(self._session, now)
         if self._owed_since is not None and now - self._owed_since > self._dead_air_s:
             self._lose("lost", f"no answer for {self._dead_air_s:g} s", now)
         away = self._sessions.lost_since is not None
-        if self._outage.due(
-            now, waiting=away and self._owed_since is not None, sounding=self._downlink.speaking(now)
-        ):
+        waiting = away and self._owed_since is not None
+        if self._outage.due(now, waiting=waiting, sounding=self._downlink.speaking(now)):
             self._fill()
         quiet = self._quiet(now)
         if self._sessions.advance(now, gap=quiet):
@@ -181,8 +184,10 @@ class Conversation:
             self._filler = pcm
 
     def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
+        """A tool has answered. One that was asked for in an earlier conversation means nothing."""
         ready = self._tools.done(call, output)
-        self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
+        if ready:
+            self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
         for each, answer in ready:
             # A caller who is speaking gets his answer when he is done.
             self._session.tool_answered(each, answer, respond=not self._tools.running and not self._speaking)
@@ -223,7 +228,8 @@ class Conversation:
             case said.SpeechStopped():
                 self._caller_stopped(event, now)
             case said.TurnTaken():
-                self._turn_taken(event.item)
+                if self._closing is None:
+                    self._interruptions.turn_taken(self._session, event.item)
             case said.Transcript():
                 self._emit(c.Fact(f"{event.who}.said", {"text": event.text, "item": event.item}))
                 if event.who == "caller":
@@ -276,21 +282,22 @@ class Conversation:
             self._owed_since = None
             if not self._downlink.speaking(now):
                 self._stopped_at = None  # an answer without audio: the next audio answers something else
-        elif event.status in ("failed", "incomplete"):
-            self._response_failed(event, now)
-
-    def _response_failed(self, event: said.ResponseEnded, now: float) -> None:
-        if event.code in _REFUSED:
+        elif event.code in _REFUSED:
             self._lose("refused", event.code or "", now)
         elif event.code in _BUSY:
             self._lose("busy", event.code or "", now)
-        elif not self._has_retried and (event.status == "failed" or not self._has_spoken):
-            self._has_retried = True
-            self._owed_since = now
-            if self._has_spoken:
-                self._recovery.carry_on(self._session)
-            else:
-                self._session.respond()
+        elif event.status in ("failed", "incomplete") and not self._has_retried:
+            self._retry(event.status, now)
+
+    def _retry(self, status: str, now: float) -> None:
+        if self._has_spoken and status == "incomplete":
+            return  # it has said all it could
+        self._has_retried = True
+        self._owed_since = now
+        if self._has_spoken:
+            self._recovery.carry_on(self._session)
+        else:
+            self._session.respond()
 
     def _troubled(self, trouble: said.VoiceTrouble, now: float) -> None:
         self._emit(c.Fact("voice.troubled", {"code": trouble.code, "message": trouble.message}))
@@ -304,70 +311,21 @@ class Conversation:
         self._speaking = True
         self._sessions.backlog.keep()
         self._stopped_at = self._owed_since = None
-        if self._closing is not None or not self._interruptible:
-            return  # the goodbye, or the word that a transfer comes, is heard to its end
-        if self._downlink.speaking(now) or self._session.responding:
-            self._hold(now)
-            self._judge(self._barge_in.began(event.item, now), now)
+        if self._closing is None:  # the goodbye, or the word that a transfer comes, is heard to its end
+            self._interruptions.began(self._session, event.item, now)
 
     def _caller_stopped(self, event: said.SpeechStopped, now: float) -> None:
         self._speaking = False
-        if self._closing is None:
-            self._stopped_at, self._owed_since = now - event.silent_for_s, now
         self._emit(c.Fact("caller.stopped", {"silent_ms": round(event.silent_for_s * 1000)}))
-        self._judge(self._barge_in.stopped(event.lasted_ms, now), now)
-
-    def _turn_taken(self, item: str) -> None:
-        if not self._answers_turns or item == self._ignored:
-            return
-        if self._barge_in.suspected:
-            self._waiting_turn = True
-        elif self._closing is None:
-            self._session.respond()
+        nothing = self._interruptions.stopped(self._session, event.lasted_ms, now)
+        if self._closing is None and not nothing:
+            self._stopped_at, self._owed_since = now - event.silent_for_s, now
 
     def _written_down(self, event: said.Transcript, now: float) -> None:
         if not self._speaking:
             self._sessions.backlog.release()
-        self._judge(self._barge_in.written_down(event.item, event.text), now)
-
-    def _judge(self, verdict: Verdict | None, now: float) -> None:
-        if verdict is Verdict.INTERRUPTED:
-            self._interrupt(now)
-            if self._waiting_turn:
-                self._session.respond()
-        elif verdict is Verdict.NOTHING:
-            self._ignored = self._barge_in.item
+        if self._interruptions.written_down(self._session, event.item, event.text, now):
             self._stopped_at = self._owed_since = None
-            self._downlink.resume()
-            self._emit(c.Fact("caller.ignored"))
-        if verdict is not None:
-            self._waiting_turn = False
-
-    def _hold(self, now: float) -> None:
-        """The agent falls silent; what it was saying is kept."""
-        if self._downlink.held:
-            return
-        if self._downlink.speaking(now):
-            self._downlink.clear(now)
-            self._settle_leg(now)
-        self._downlink.hold(now)
-        if self._barge_in.waits:
-            self._emit(c.Cut())
-
-    def _interrupt(self, now: float) -> None:
-        """The agent is cut, and its voice is told what the caller heard."""
-        responding = self._session.responding
-        self._session.cancel()
-        cut = self._downlink.drop(now)
-        for item, heard_ms in cut:
-            words = words_heard(self._sessions.history.text(item.item), heard_ms, item.received_ms)
-            self._session.truncate(item.item, heard_ms, words)
-            bounds = {"heard_low_ms": round(item.low_ms), "heard_high_ms": round(item.high_ms)}
-            fields = {"item": item.item, **bounds, "text": words, "estimated": True}
-            self._emit(c.Fact("agent.interrupted", fields))
-        if cut or responding:
-            self.flush()
-            self._emit(c.Cut())
 
     # -- silences and losses
 
@@ -392,10 +350,8 @@ class Conversation:
         self._recovery.lost(self._session, owed=self._owed_since is not None, speaking=self._speaking)
         for item in self._session.unfinished:
             self._downlink.finish(item)
-        if self._downlink.held:
-            self._downlink.resume()
-        self._barge_in.forget()
-        self._speaking = self._waiting_turn = False
+        self._interruptions.lost()
+        self._speaking = False
         if self._recovery.wanted:
             self._owed_since = now
         follow = {"lost": self._sessions.lost, "refused": self._sessions.refused}
@@ -408,49 +364,33 @@ class Conversation:
 
     def _fill(self) -> None:
         if self._filler is not None:
-            item = f"filler{self._numbers()}"
-            self._downlink.add(item, self._filler, _CLIP_AUDIO)
-            self._downlink.finish(item)
+            self._sound("filler", self._filler)
             self._emit(c.Fact("filler.played"))
+
+    def _sound(self, what: str, pcm: bytes) -> None:
+        item = f"{what}{self._numbers()}"
+        self._downlink.add(item, pcm, _CLIP_AUDIO)
+        self._downlink.finish(item)
 
     # -- tools
 
     def _call_tool(self, call: said.ToolCalled, now: float) -> None:
         self._emit(c.Fact("tool.called", {"tool": call.name}))
-        try:
-            if call.name == "end_call":
-                self._closing = self._wish = EndCall()
-            elif call.name == "transfer_call":
-                self._transfer(call)
-            elif call.name == "send_digits":
-                self._send_digits(call, now)
-            elif call.name in self._own_tools:
+        match meant(call, self._own_tools, self._destinations):
+            case (EndCall() | Transfer()) as wish:
+                self._closing = self._wish = wish
+            case c.RunTool() as request:
                 self._tools.began(call.call)
-                self._emit(c.RunTool(id=call.call, name=call.name, arguments=call.arguments))
-            else:
-                raise WrongArguments(f"There is no tool {call.name!r}.")
-        except WrongArguments as wrong:
-            self._answer(call.call, str(wrong), now)
+                self._emit(request)
+            case Tones(pcm):
+                self._sound("digits", pcm)
+                self._answer(call.call, "The digits were sent.", now)
+            case Refusal(text):
+                self._answer(call.call, text, now)
+            case never:
+                assert_never(never)
 
     def _answer(self, call: str, output: str, now: float) -> None:
         """Answer a call at once: behind those that run."""
         self._tools.began(call)
         self.tool_done(call, output, now, failed=False)
-
-    def _transfer(self, call: said.ToolCalled) -> None:
-        destination = read(Destination, call.name, call.arguments).destination
-        if destination not in self._destinations:
-            known = ", ".join(sorted(self._destinations))
-            raise WrongArguments(f"There is no destination {destination!r}, only: {known}.")
-        self._closing = self._wish = Transfer(destination, call.call)
-
-    def _send_digits(self, call: said.ToolCalled, now: float) -> None:
-        digits = read(Digits, call.name, call.arguments).digits
-        try:
-            tones = dtmf(digits)
-        except ValueError as error:
-            raise WrongArguments(str(error)) from None
-        item = f"digits{self._numbers()}"
-        self._downlink.add(item, tones, _CLIP_AUDIO)
-        self._downlink.finish(item)
-        self._answer(call.call, "The digits were sent.", now)

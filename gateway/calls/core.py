@@ -11,39 +11,19 @@ import msgspec
 
 from gateway import contracts as c
 from gateway.audio.g711 import CODECS, Codec
-from gateway.calls.barge_in import BargeIn, BargeInSettings
-from gateway.calls.conversation import Conversation, EndCall, Transfer, VoiceGone
+from gateway.calls.conversation import Conversation, VoiceGone
 from gateway.calls.paths import Downlink
-from gateway.calls.sessions import Sessions
-from gateway.calls.silences import Idle
-from gateway.calls.tool_calls import built_in_tools
+from gateway.calls.settings import CallSettings
+from gateway.calls.tool_calls import EndCall, Transfer
 from gateway.media.stereo import StereoMix
-from gateway.voice.history import History
-from gateway.voice.session_core import SessionCore, TurnDetection
 
 if TYPE_CHECKING:
     import random
 
-__all__ = ["CallCore", "CallSettings", "Steps"]
+__all__ = ["CallCore", "Steps"]
 
 _APOLOGY = "apology"
 _CLIP_AUDIO = c.AudioFormat()
-
-
-class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call core is set to; part of every trace's header.
-
-    `voices`: those that may be asked for, in order. `idle_s`: of silence, until the agent asks whether somebody is
-    there; 0: it never does. `dead_air_s`: that the voice may owe an answer, until it is taken for lost. `renew_s`:
-    how old a session of the voice may become.
-    """
-
-    voices: tuple[c.VoiceTraits, ...]
-    longest_s: float = 4 * 3600
-    idle_s: float = 6.0
-    dead_air_s: float = 10.0
-    renew_s: float = 3300.0
-    barge_in: BargeInSettings = BargeInSettings()
 
 
 class Steps(Protocol):
@@ -75,8 +55,8 @@ class CallCore:
         agents: Mapping[str, c.Agent],
         destinations: frozenset[str],
         settings: CallSettings,
-        rng: "random.Random",
         *,
+        rng: "random.Random",
         mix: StereoMix | None = None,
     ) -> None:
         self._mix = mix
@@ -143,36 +123,17 @@ class CallCore:
     def converse(self, agent: str, *, interruptible: bool) -> None:
         if self._downlink is None or self._codec is None:
             raise AssertionError("a step began before the leg")
-        settings = self._settings
-        turns = TurnDetection(create_response=not settings.barge_in.waits)
-
-        def new_session(voice: c.VoiceTraits, history: History) -> SessionCore:
-            tools = built_in_tools(self._destinations)
-            return SessionCore(
-                self._agents[agent], voice, tools=tools, turn_detection=turns, history=history
-            )
-
         self._conversation = Conversation(
-            agent=self._agents[agent],
-            sessions=Sessions(
-                settings.voices,
-                new_session,
-                self._codec,
-                numbers=self._new_number,
-                emit=self._emit,
-                renew_s=settings.renew_s,
-                rng=self._rng,
-            ),
+            self._agents[agent],
+            self._settings,
+            codec=self._codec,
             downlink=self._downlink,
-            barge_in=BargeIn(settings.barge_in, turns.silence_duration_ms / 1000),
-            idle=Idle(settings.idle_s),
             destinations=self._destinations,
+            interruptible=interruptible,
+            rng=self._rng,
             numbers=self._new_number,
             emit=self._emit,
             settle_leg=self._settle_leg,
-            dead_air_s=settings.dead_air_s,
-            interruptible=interruptible,
-            answers_turns=settings.barge_in.waits,
             now=self._now,
         )
 

@@ -20,11 +20,11 @@ _SEND_S = 2
 
 
 class OutboxMark(NamedTuple):
-    """A place in what one session is sent: the first `count` messages."""
+    """A place in what one session is sent: the first `messages` of it."""
 
     session: int
     outbox: Outbox[str]
-    count: int
+    messages: int
 
 
 class _Wire:

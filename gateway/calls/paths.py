@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.audio.g711 import CODECS, Codec
-from gateway.audio.resample import Downsampler, Upsampler
+from gateway.audio.resample import Resampler, resampler
 from gateway.contracts import AudioFormat, Heard, LegCore
 from gateway.media.heard import HeardLedger, ItemHeard
 from gateway.media.playout import MOST_QUEUED_MS, Playout
@@ -12,19 +12,6 @@ from gateway.media.stereo import StereoMix
 __all__ = ["Downlink", "Uplink"]
 
 _LINE_HZ = 8000
-
-
-class _Same:
-    def feed(self, pcm: bytes) -> bytes:
-        return pcm
-
-    def reset(self) -> None:
-        pass
-
-
-def resampler(a: int, b: int):
-    return _Same() if a == b else Upsampler() if a < b else Downsampler()
-
 
 # The filter holds back under 2 ms: this much silence behind an item brings out its last samples, and what was
 # played of an item is by so much less than the audio that left the filter.
@@ -60,7 +47,7 @@ class Downlink:
         self._leg = leg
         self._codec = codec
         self._mix = mix
-        self._resamplers = {_LINE_HZ: resampler(_LINE_HZ, _LINE_HZ)}
+        self._resamplers: dict[int, Resampler] = {}
         self._formats: dict[str, AudioFormat] = {}  # of the items that are not complete
         self._playout = Playout(lead_ms=leg.traits.lead_ms, silence=codec.silence)
         self.ledger = HeardLedger()

@@ -32,9 +32,8 @@ class Recording:
         self._path = folder / NAME
         self._part = folder / PART
         self._file: int | None = None
-        self._one_at_a_time = (
-            threading.Lock()
-        )  # whoever was cancelled has left a thread behind, which still writes
+        # Whoever was cancelled while he waited for the disk has left a thread behind, which still writes.
+        self._one_at_a_time = threading.Lock()
         self._written = 0
         self._state = "none"
 

@@ -134,7 +134,7 @@ def _write_record(call: Path, last_written: float, log: structlog.typing.Filteri
         with create(part) as file:
             file.write(text)
         part.rename(call / _RECORD)
-    except (OSError, TraceUnreadable, ValueError) as error:
+    except (OSError, OverflowError, TraceUnreadable, ValueError) as error:
         log.warning("record.failed", call=call.name, detail=str(error))
 
 
@@ -142,7 +142,7 @@ def _record(call: Path, last_written: float) -> CallRecord:
     """What the trace's header says of a call whose gateway died in it. How it would have ended nobody knows."""
     with Trace(call) as trace:
         header = trace.header
-    began = dt.datetime.fromisoformat(header.wall_time)
+    began = dt.datetime.fromisoformat(header.wall_time).astimezone()
     ended = dt.datetime.fromtimestamp(last_written, dt.UTC)
     return CallRecord(
         call=header.call_id,

@@ -5,22 +5,43 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.contracts import Tool
+from gateway.audio.tones import dtmf
+from gateway.contracts import RunTool, Tool
+from gateway.voice.session_events import ToolCalled
+
+__all__ = ["EndCall", "Refusal", "Tones", "ToolCalls", "Transfer", "built_in_tools", "meant"]
 
 A = TypeVar("A")
 
-__all__ = ["Destination", "Digits", "ToolCalls", "WrongArguments", "built_in_tools", "read"]
+
+class EndCall(msgspec.Struct, frozen=True):
+    """The agent ends the conversation, once what it said is heard."""
 
 
-class Destination(msgspec.Struct, frozen=True):
-    """Arguments of `transfer_call`."""
+class Transfer(msgspec.Struct, frozen=True):
+    """The agent hands the caller on. `call`: the tool call that asked for it."""
 
+    destination: str
+    call: str
+
+
+class Tones(msgspec.Struct, frozen=True):
+    """Keys of the telephone are to sound. `pcm`: PCM16 at 24 000 Hz."""
+
+    pcm: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """It cannot be done; the text is for the model."""
+
+    text: str
+
+
+class _Destination(msgspec.Struct, frozen=True):
     destination: str
 
 
-class Digits(msgspec.Struct, frozen=True):
-    """Arguments of `send_digits`."""
-
+class _Digits(msgspec.Struct, frozen=True):
     digits: str
 
 
@@ -30,7 +51,7 @@ def built_in_tools(destinations: Collection[str]) -> list[Tool]:
         Tool(name="end_call", description="End the call, after you have said goodbye."),
         Tool(
             name="send_digits",
-            description="Press keys of the telephone, as 0 to 9, * and #; w waits half a second.",
+            description="Press keys of the telephone: 0 to 9, * and #. A w waits half a second.",
             parameters=_object(digits={"type": "string", "pattern": "^[0-9*#A-Dw]{1,40}$"}),
         ),
     ]
@@ -45,27 +66,45 @@ def built_in_tools(destinations: Collection[str]) -> list[Tool]:
     return tools
 
 
+def meant(
+    call: ToolCalled, own_tools: Collection[str], destinations: Collection[str]
+) -> EndCall | Transfer | Tones | RunTool | Refusal:
+    """What a tool call asks for. `own_tools`: the agent's, by name. `destinations`: the plan's."""
+    try:
+        match call.name:
+            case "end_call":
+                return EndCall()
+            case "transfer_call":
+                destination = _read(_Destination, call).destination
+                if destination in destinations:
+                    return Transfer(destination, call.call)
+                known = ", ".join(sorted(destinations))
+                return Refusal(f"There is no destination {destination!r}, only: {known}.")
+            case "send_digits":
+                return Tones(dtmf(_read(_Digits, call).digits))
+            case name if name in own_tools:
+                return RunTool(id=call.call, name=name, arguments=call.arguments)
+            case name:
+                return Refusal(f"There is no tool {name!r}.")
+    except ValueError as error:
+        return Refusal(f"wrong arguments for {call.name}: {error}")
+
+
+def _read(kind: type[A], call: ToolCalled) -> A:
+    return msgspec.json.decode(call.arguments or "{}", type=kind)
+
+
 def _object(**properties: dict[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-class WrongArguments(Exception):
-    """What the model wrote is not what the tool takes; the text is for the model."""
-
-
-def read(kind: type[A], name: str, arguments: str) -> A:
-    """The arguments of a built-in tool. Raises `WrongArguments`."""
-    try:
-        return msgspec.json.decode(arguments or "{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise WrongArguments(f"wrong arguments for {name}: {error}") from None
 
 
 class ToolCalls:
     """The tools that run. Their answers reach the model in the order in which it called them."""
 
     def __init__(self) -> None:
-        self._running: dict[str, str | None] = {}  # by call, in order: the answer that waits for one before it
+        self._running: dict[
+            str, str | None
+        ] = {}  # by call, in order: the answer that waits for one before it
 
     @property
     def running(self) -> bool:

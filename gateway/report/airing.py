@@ -13,7 +13,7 @@ from gateway.media.playout import FRAME_MS
 __all__ = ["Airing", "Span"]
 
 # The resampler's last samples come out behind an item, in at most so much silence.
-_TAIL_MS = 4
+_TAIL_MS = 2
 
 
 class Span(msgspec.Struct):
@@ -42,22 +42,22 @@ class Airing:
     def given(self, item: str, ms: float) -> None:
         """The voice gave more audio of an item."""
         self._given_ms[item] = self._given_ms.get(item, 0.0) + ms
-        if not self._queue or self._queue[-1].item != item:
-            self._queue.append(_Waiting(item, 0.0))
-        self._queue[-1].ms += ms
+        self._wait(item, ms)
 
     def given_all(self, item: str) -> None:
         """No more will come of it: what is left leaves as a whole frame."""
-        if self._queue and self._queue[-1].item == item:
-            ms = self._given_ms[item] + _TAIL_MS
-            self._queue[-1].ms += -(-ms // FRAME_MS) * FRAME_MS - self._given_ms[item]
+        given_ms = self._given_ms.pop(item, None)
+        if given_ms is not None:
+            whole_ms = -(-(given_ms + _TAIL_MS) // FRAME_MS) * FRAME_MS
+            self._wait(item, whole_ms - given_ms)
 
     def sent(self, ms: float, t_us: int) -> None:
         """So much went to the carrier: of one item, behind all that the far end has."""
-        while len(self._queue) > 1 and self._queue[0].ms < 1:
+        while self._queue and self._queue[0].ms < 1:
             self._queue.popleft()
-        item = self._queue[0].item if self._queue else ""
         from_us = max(self._ends_us, t_us)
+        # What nobody was seen to give (tones, say) is counted with what it follows.
+        item = self._queue[0].item if self._queue else self._last_item(from_us)
         self._ends_us = from_us + round(ms * 1000)
         spans = self.spans.setdefault(item, [])
         if spans and spans[-1].to_us == from_us:
@@ -83,6 +83,7 @@ class Airing:
     def dropped(self) -> None:
         """Nothing of what waits will be sent."""
         self._queue.clear()
+        self._given_ms.clear()
 
     def at_us(self, item: str, item_ms: float) -> int | None:
         """When that point of an item was played, at the latest when it was cut; None if nothing of it was."""
@@ -92,6 +93,14 @@ class Airing:
             if at_us < span.to_us:
                 break
         return at_us
+
+    def _wait(self, item: str, ms: float) -> None:
+        if not self._queue or self._queue[-1].item != item:
+            self._queue.append(_Waiting(item, 0.0))
+        self._queue[-1].ms += ms
+
+    def _last_item(self, from_us: int) -> str:
+        return self._aired[-1][0] if self._aired and self._aired[-1][1].to_us == from_us else ""
 
     def _heard_ms(self, item: str) -> float:
         return sum(span.to_us - span.from_us for span in self.spans[item]) / 1000

@@ -17,6 +17,9 @@ _ABOUT = {
     Bucket.DETECTION: "until the voice said that the turn is over",
     Bucket.ASKING: "until the voice was asked to answer; a response that is running ends first",
     Bucket.RESPONSE: "until the voice began a response",
+    Bucket.LOST: "until the voice was given up",
+    Bucket.RECONNECT: "until another session was ready",
+    Bucket.FILLER: "until the silence was filled with a clip",
     Bucket.TOOL: "until the tool had answered",
     Bucket.VOICE: "until the voice gave the first audio, or called a tool",
     Bucket.QUEUE: "until the first audio went to the carrier",
@@ -29,7 +32,9 @@ def conversation(story: Story, turns: Sequence[Turn]) -> str:
     longest_us = max((turn.us for turn in turns), default=0)
     by_item = {turn.item: turn for turn in turns if turn.by == "speech" and turn.item}
     by_key = {turn.from_us: turn for turn in turns if turn.by == "key"}
-    rows = [(u.from_us, _utterance(u, by_item.get(u.item), longest_us)) for u in story.utterances if _counts(u)]
+    rows = [
+        (u.from_us, _utterance(u, by_item.get(u.item), longest_us)) for u in story.utterances if _counts(u)
+    ]
     rows += [(k.t_us, _key(k.t_us, k.digit, by_key.get(k.t_us), longest_us)) for k in story.keys]
     rows.sort(key=lambda row: row[0])
     if not rows:
@@ -44,17 +49,27 @@ def _counts(utterance: Utterance) -> bool:
 
 
 def _utterance(utterance: Utterance, turn: Turn | None, longest_us: int) -> str:
-    words = f'<span class="text" dir="auto">{text(utterance.text)}</span>' if utterance.text else '<span class="note">(not written down)</span>'
+    words = (
+        f'<span class="text" dir="auto">{text(utterance.text)}</span>'
+        if utterance.text
+        else '<span class="note">(not written down)</span>'
+    )
     notes = ""
     if utterance.cut is not None:
         cut = utterance.cut
-        heard = f'<span class="text" dir="auto">{text(cut.heard)}</span>' if cut.heard else "nothing that is a word"
+        heard = (
+            f'<span class="text" dir="auto">{text(cut.heard)}</span>'
+            if cut.heard
+            else "nothing that is a word"
+        )
         notes = (
             f'<p class="note">Interrupted at {timed(cut.t_us)}. Heard, estimated: “{heard}”'
             f" ({cut.low_ms / 1000:.2f} to {cut.high_ms / 1000:.2f} s of it)</p>"
         )
-    elif len(utterance.spans) > 1:
-        notes = '<p class="note">Held, and resumed.</p>' if utterance.who == "agent" else ""
+    elif utterance.ignored:
+        notes = '<p class="note">Not taken for an interruption.</p>'
+    elif len(utterance.spans) > 1 and utterance.who == "agent":
+        notes = '<p class="note">Held, and resumed.</p>'
     body = f"<p>{words}</p>{notes}{_latency(turn, longest_us)}"
     times = f'data-from="{utterance.from_us / 1e6:.3f}" data-to="{utterance.to_us / 1e6:.3f}"'
     return _row(utterance.who, utterance.from_us, utterance.who, body, times)
@@ -76,7 +91,7 @@ def _latency(turn: Turn | None, longest_us: int) -> str:
     if turn is None:
         return ""
     if turn.first_audio_us is None:
-        said = "<b>Not answered</b> before he went on, or the call ended"
+        said = "<b>No answer</b> before his next turn, or the end of the call"
     else:
         said = f"<b>{_ms(turn.first_audio_us)}</b> to the first audio out"
         if turn.us > turn.first_audio_us:
@@ -85,7 +100,7 @@ def _latency(turn: Turn | None, longest_us: int) -> str:
         return f'<p class="note">{said}</p>'
     scale_us = max(longest_us, 1)
     bars = "".join(_bar(segment, turn.from_us, scale_us) for segment in turn.segments)
-    rows = "".join(_segment_row(segment, turn, scale_us) for segment in turn.segments)
+    rows = "".join(_segment_row(segment, turn) for segment in turn.segments)
     label = ", ".join(f"{segment.name} {_ms(segment.us)}" for segment in turn.segments)
     return (
         f'<details class="latency"{" open" if turn.us == longest_us else ""}><summary>{said}'
@@ -98,7 +113,7 @@ def _latency(turn: Turn | None, longest_us: int) -> str:
     )
 
 
-def _segment_row(segment: Segment, turn: Turn, scale_us: int) -> str:
+def _segment_row(segment: Segment, turn: Turn) -> str:
     bar = f'<svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">{_bar(segment, turn.from_us, max(turn.us, 1))}</svg>'
     about = "; ".join(_ABOUT[bucket] for bucket in segment.buckets)
     return (

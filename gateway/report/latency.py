@@ -27,8 +27,11 @@ class Bucket(enum.StrEnum):
     DETECTION = "turn detection"
     ASKING = "asking"
     RESPONSE = "response start"
-    TOOL = "tool"
     VOICE = "voice"
+    TOOL = "tool"
+    LOST = "lost voice"
+    RECONNECT = "reconnecting"
+    FILLER = "filler"
     QUEUE = "queue"
     PLAYOUT = "playout"
 
@@ -93,7 +96,6 @@ class _Open:
         self.sent_us: int | None = None
         self.latency_ms: int | None = None
         self.mark: str | None = None
-        self.over = False
 
     def passes(self, bucket: Bucket, t_us: int | None) -> None:
         self.passed.append((bucket, t_us))
@@ -126,6 +128,8 @@ class _Watch:
                 self._passes(Bucket.DETECTION, happening.t_us)
             case h.KeyPressed():
                 self._begin(_Open("key", "", happening.t_us))
+            case h.Told(name="caller.ignored"):
+                self._ignore()
             case _ if self._turn is not None:
                 self._follow(self._turn, happening)
             case _:
@@ -134,6 +138,12 @@ class _Watch:
     def _begin(self, turn: _Open) -> None:
         self._turn = turn
         self.turns.append(turn)
+
+    def _ignore(self) -> None:
+        """What was heard last was no turn."""
+        if self._turn is not None and self._turn.by == "speech" and self._turn.sent_us is None:
+            self.turns.remove(self._turn)
+            self._turn = None
 
     def _passes(self, bucket: Bucket, t_us: int | None) -> None:
         if self._turn is not None:
@@ -157,6 +167,15 @@ class _Watch:
                 turn.passes(Bucket.VOICE, t_us)
             case h.Told(name="tool.answered" | "tool.failed"):
                 turn.passes(Bucket.TOOL, t_us)
+            case h.Told(name="session.lost"):
+                turn.passes(Bucket.LOST, t_us)
+            case h.Told(name="session.ready"):
+                turn.passes(Bucket.RECONNECT, t_us)
+            case h.Told(name="filler.played"):
+                turn.spoke = True
+                turn.passes(Bucket.FILLER, t_us)
+            case h.Told(name="caller.idle"):
+                self._turn = None  # what comes now is no answer but a question
             case h.AgentSpoke() if not turn.spoke and happening.response in turn.responses:
                 turn.spoke = True
                 turn.passes(Bucket.VOICE, t_us)

@@ -10,19 +10,17 @@ from typing import Any
 import msgspec
 
 from gateway import contracts as c
-from gateway.audio.resample import RATES_HZ, resampler
 from gateway.report import happenings as h
 from gateway.report.uplink import Uplink
+from gateway.report.wishes import DEFAULT, Wishes, wishes
 from gateway.traces.format import Entry, Lifted, OutputLine
 from gateway.wire import realtime, twilio
 from gateway.wire.errors import RemoteProtocolError
 
 __all__ = ["Listener"]
 
-_PCM_BYTES_PER_MS = 48  # PCM16 at 24 000 Hz
 _G711_BYTES_PER_MS = 8
-_PHONE_HZ = 8000
-_PREFIX_MS = 300  # what Realtime sessions take as part of the speech that they hear begin, if not told otherwise
+_CLIP_AUDIO = c.AudioFormat()
 
 _JSON_TROUBLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 
@@ -50,17 +48,14 @@ class Listener:
         self._happened: list[h.Happening] = []
         self._uplink = Uplink()
         self._cancelled: set[str] = set()
-        self._input_bytes_per_ms = 0
-        self._take_format({"type": "audio/pcm", "rate": 24_000})
-        self._output_bytes_per_ms = _PCM_BYTES_PER_MS
-        self._prefix_ms = _PREFIX_MS
-        # Of the entry that is being taken:
-        self._port: c.Port = "tick"
-        self._stopped: realtime.SpeechStopped | None = None
+        self._wishes: dict[int, Wishes] = {}  # of each session
+        self._open: list[int] = []  # sessions; the oldest talks, another one stands by
+        self._fillers: set[int] = set()
+        self._filler_ms = 0.0
+        self._stopped: realtime.SpeechStopped | None = None  # of the entry that is being taken
 
     def take(self, entry: Entry, data: str | bytes, outputs: Sequence[OutputLine]) -> list[h.Happening]:
         """What happened with one entry, in order. `data`: the whole of what was fed."""
-        self._port = entry.port
         self._stopped = None
         # Without its audio a text is as good here, and short. Only a long one stands in the audio file whole.
         text = data if entry.lifted is not None and entry.lifted.position == "text" else entry.text
@@ -75,6 +70,7 @@ class Listener:
                 pass
         for line in outputs:
             self._answered(line, entry.t_us)
+        self._uplink.settle(entry.t_us)
         happened, self._happened = self._happened, []
         return happened
 
@@ -90,7 +86,7 @@ class Listener:
                 size = audio_bytes or len(message.media.payload)
                 if self.media_us is None:
                     self.media_us = t_us - size * 1000 // _G711_BYTES_PER_MS
-                self._uplink.carried(t_us)
+                self._uplink.arrived(size / _G711_BYTES_PER_MS, t_us)
             case twilio.Mark():
                 self._happened.append(h.MarkReturned(t_us, message.mark.name))
             case twilio.Dtmf():
@@ -102,15 +98,15 @@ class Listener:
         event = realtime.decode(text)
         match event:
             case realtime.AudioDelta():
-                ms = (audio_bytes or len(event.delta)) / self._output_bytes_per_ms
+                ms = (audio_bytes or len(event.delta)) / self._talking.output.bytes_per_ms
                 if event.response_id not in self._cancelled:
                     self._happened.append(h.AgentSpoke(t_us, event.response_id, event.item_id, ms))
-            case realtime.ItemDone():
+            case realtime.ItemDone() if event.response_id not in self._cancelled:
                 self._happened.append(h.AgentSpokeAll(t_us, event.item_id))
             case realtime.ResponseCreated():
                 self._happened.append(h.ResponseCreated(t_us, event.response.id))
             case realtime.SpeechStarted():
-                began_us = self._at_us(event.audio_start_ms + self._prefix_ms, t_us)
+                began_us = self._at_us(event.audio_start_ms + self._talking.prefix_ms, t_us)
                 self._happened.append(h.CallerBegan(t_us, event.item_id, min(began_us, t_us)))
             case realtime.SpeechStopped():
                 self._stopped = event
@@ -122,10 +118,17 @@ class Listener:
             command = _commands.decode(text)
         except _JSON_TROUBLE:
             return
-        if isinstance(command, c.ClipReady):
-            item = f"clip{command.id}"
-            ms = (audio_bytes or len(command.pcm)) / _PCM_BYTES_PER_MS
-            self._happened += (h.AgentSpoke(t_us, "", item, ms), h.AgentSpokeAll(t_us, item))
+        match command:
+            case c.ClipReady():
+                ms = (audio_bytes or len(command.pcm)) / _CLIP_AUDIO.bytes_per_ms
+                if command.id in self._fillers:
+                    self._filler_ms = ms  # for whenever silence has to be filled
+                else:
+                    self._clip_plays(f"clip{command.id}", ms, t_us)
+            case c.VoiceEnded() if command.session in self._open:
+                self._open.remove(command.session)
+            case _:
+                pass
         if not isinstance(command, c.StandbySaid):  # of which there is one for every event of a session
             fields = msgspec.to_builtins(command)
             name = fields.pop("type")
@@ -140,12 +143,13 @@ class Listener:
             case {"type": "fact", "name": str(name), "fields": dict(fields)}:
                 if name == "caller.stopped":
                     self._caller_stopped(fields, t_us)
+                elif name == "filler.played":
+                    self._filler_plays(t_us)
                 self._happened.append(h.Told(t_us, name, fields))
             case {"type": "carrier", "data": str(text)} if self._twilio:
                 self._to_twilio(text, _bytes(line.lifted), t_us)
             case {"type": "voice", "data": str(text)}:
-                session = output.get("session", 1)
-                self._to_voice(text, _bytes(line.lifted), session, t_us)
+                self._to_voice(text, _bytes(line.lifted), output.get("session", 1), t_us)
             case {"type": "carrier" | "voice" | "cut" | "ended"}:
                 pass
             case {"type": str(name)}:
@@ -174,23 +178,28 @@ class Listener:
             return
         match event.type:
             case "input_audio_buffer.append":
-                self._uplink.appended(session, audio_bytes / self._input_bytes_per_ms, t_us, at_once=self._port == "carrier")
+                form = self._wishes.get(session, DEFAULT).input
+                self._uplink.appended(session, audio_bytes / form.bytes_per_ms)
             case "response.create":
                 self._happened.append(h.ResponseAsked(t_us))
             case "response.cancel" if event.response_id:
                 self._cancelled.add(event.response_id)
             case "session.update":
-                self._configured(event.session)
+                self._wishes[session] = wishes(event.session)
             case _:
                 pass
 
     def _asked(self, name: str, fields: dict[str, Any], t_us: int) -> None:
         match name, fields:
-            case "open_voice", _:
-                self._uplink.opening()
-            case "synthesize", {"id": number, "text": str(text)}:
+            case "open_voice", {"session": int(session)}:
+                self._open.append(session)
+            case "close_voice", {"session": int(session)} if session in self._open:
+                self._open.remove(session)
+            case "synthesize", {"id": int(number), "text": str(text)}:
                 self._happened.append(h.ClipNamed(t_us, f"clip{number}", text))
-            case "load_clip", {"id": number, "name": str(clip)}:
+            case "load_clip", {"id": int(number), "name": "filler"}:
+                self._fillers.add(number)
+            case "load_clip", {"id": int(number), "name": str(clip)}:
                 self._happened.append(h.ClipNamed(t_us, f"clip{number}", f"({clip})"))
             case _:
                 pass
@@ -205,7 +214,7 @@ class Listener:
                 t_us,
                 "" if self._stopped is None else self._stopped.item_id,
                 t_us - round(silent_ms * 1000),
-                self._uplink.carried_us(at_ms),
+                self._uplink.carried_us(at_ms, self._talking.delay_ms),
                 self._uplink.appended_us(at_ms),
                 None if ended_ms is None else self._uplink.appended_us(ended_ms),
             )
@@ -215,37 +224,19 @@ class Listener:
         """When that point of the axis of the caller's audio was, taking what was sent last as now."""
         return t_us - round((self._uplink.sent_ms - at_ms) * 1000)
 
-    def _configured(self, session: dict[str, Any]) -> None:
-        wanted = session.get("audio")
-        match wanted:
-            case {"input": {"format": wire}}:
-                self._take_format(wire)
-        match wanted:
-            case {"output": {"format": wire}}:
-                self._output_bytes_per_ms = _bytes_per_ms(wire)
-        match wanted:
-            case {"input": {"turn_detection": {"prefix_padding_ms": int(prefix_ms)}}}:
-                self._prefix_ms = prefix_ms
+    def _filler_plays(self, t_us: int) -> None:
+        item = f"filler{t_us}"
+        self._happened.append(h.ClipNamed(t_us, item, "(filler)"))
+        self._clip_plays(item, self._filler_ms, t_us)
 
-    def _take_format(self, wire: object) -> None:
-        """What the voice wants its input to be."""
-        self._input_bytes_per_ms = _bytes_per_ms(wire)
-        match wire:
-            case {"rate": int(rate_hz)} if rate_hz in RATES_HZ:
-                self._uplink.delay_ms = resampler(_PHONE_HZ, rate_hz).delay_ms
-            case _:
-                self._uplink.delay_ms = 0.0
+    def _clip_plays(self, item: str, ms: float, t_us: int) -> None:
+        self._happened += (h.AgentSpoke(t_us, "", item, ms), h.AgentSpokeAll(t_us, item))
+
+    @property
+    def _talking(self) -> Wishes:
+        return self._wishes.get(self._open[0], DEFAULT) if self._open else DEFAULT
 
 
 def _bytes(lifted: Lifted | None) -> int:
-    return 0 if lifted is None else lifted.length
-
-
-def _bytes_per_ms(wire: object) -> int:
-    match wire:
-        case {"type": "audio/pcm", "rate": int(rate_hz)} if rate_hz >= 1000:
-            return rate_hz * 2 // 1000
-        case {"type": "audio/pcmu" | "audio/pcma"}:
-            return _G711_BYTES_PER_MS
-        case _:
-            return _PCM_BYTES_PER_MS
+    """Of audio that was taken out of a text."""
+    return 0 if lifted is None or lifted.position == "text" else lifted.length

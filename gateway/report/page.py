@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,6 @@ from gateway.report.story import Event, Story, tell
 from gateway.report.timeline import LEGEND, TROUBLE, draw, pixels_per_second
 from gateway.report.waveform import (
     MOST_AUDIO_BYTES,
-    Outline,
     Recording,
     RecordingUnusable,
     encoded,
@@ -125,7 +125,7 @@ def _audio(
 
 
 def _player(audio: bytes | None, recording: Recording | None) -> str:
-    zoom = '<button type="button" id="farther" aria-label="Zoom out">−</button><button type="button" id="closer" aria-label="Zoom in">+</button>'
+    zoom = '<button type="button" id="farther" aria-label="Zoom out">&minus;</button><button type="button" id="closer" aria-label="Zoom in">+</button>'
     if audio is None or recording is None:
         return f'<div class="player">{zoom}</div>'
     uri = f"data:audio/wav;base64,{base64.b64encode(audio).decode()}"
@@ -163,14 +163,35 @@ def _head(call: RecordedCall, story: Story, answered: Sequence[Turn], codec: str
     }
     if record.caller_audio_dropped_ms:
         about["caller's audio dropped"] = f"{record.caller_audio_dropped_ms} ms"
-    rows = "".join(f'<div><dt>{text(name)}</dt><dd class="text">{text(value)}</dd></div>' for name, value in about.items() if value)
-    figures = "".join(f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in _figures(story, answered))
+    rows = "".join(
+        f'<div><dt>{text(name)}</dt><dd class="text">{text(value)}</dd></div>'
+        for name, value in about.items()
+        if value
+    )
+    figures = "".join(
+        f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in _figures(story, answered)
+    )
     return (
         '<p class="kicker">Recorded call</p>'
         f'<h1><span class="text">{text(record.caller or header.caller or "withheld")}</span> → '
         f'<span class="text">{text(record.called or header.called)}</span></h1>'
         f'<p class="quiet">{_duration(duration_us)}, {text(_when(record.started_at or header.wall_time))}</p>'
-        f'<ul class="figures">{figures}</ul><dl class="about">{rows}</dl>'
+        f'<ul class="figures">{figures}</ul><dl class="about">{rows}</dl>{_counts(call, story)}'
+    )
+
+
+def _counts(call: RecordedCall, story: Story) -> str:
+    """How often each fact was told, as the call counted, or else as the trace has it."""
+    counted = Counter(event.name for event in story.events if event.kind == "fact")
+    counts = call.record.counts or counted
+    each = "".join(
+        f'<div><dt class="text">{text(name)}</dt><dd>{count}</dd></div>'
+        for name, count in sorted(counts.items())
+    )
+    return (
+        f'<details class="counts"><summary>Counts</summary><dl class="about">{each}</dl></details>'
+        if each
+        else ""
     )
 
 
@@ -241,7 +262,12 @@ _KINDS = {
 
 def _events(story: Story) -> str:
     marks = [
-        Event(t_us=mark.sent_us, kind="mark", name="mark", fields=_mark_fields(mark.name, mark.sent_us, mark.returned_us, cleared=mark.cleared))
+        Event(
+            t_us=mark.sent_us,
+            kind="mark",
+            name="mark",
+            fields=_mark_fields(mark.name, mark.sent_us, mark.returned_us, cleared=mark.cleared),
+        )
         for mark in story.marks
     ]
     everything = sorted([*story.events, *marks], key=lambda event: event.t_us)

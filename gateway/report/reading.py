@@ -103,5 +103,3 @@ def _of_entry(outputs: RecordedOutputs | None, seq: int) -> list[OutputLine]:
         found.append(line)
         outputs.advance()
     return found
-
-

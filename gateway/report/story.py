@@ -30,6 +30,7 @@ class Utterance(msgspec.Struct, kw_only=True):
     """What one of them said, in one go. `text` is empty where nobody has written it down.
 
     `spans`: when it was to be heard; a held answer has several. `cut`: the agent did not get to its end.
+    `ignored`: it was not taken for an interruption.
     """
 
     who: Literal["caller", "agent"]
@@ -37,6 +38,7 @@ class Utterance(msgspec.Struct, kw_only=True):
     text: str = ""
     spans: list[tuple[int, int]] = msgspec.field(default_factory=list)
     cut: Cut | None = None
+    ignored: bool = False
 
     @property
     def from_us(self) -> int:
@@ -89,6 +91,7 @@ class _Teller:
         self._caller: dict[str, Utterance] = {}
         self._agent_texts: dict[str, str] = {}
         self._speaking: tuple[str, int] | None = None  # the caller's turn that has not ended
+        self._newest: Utterance | None = None  # of the caller
         self._cuts: list[Cut] = []
         self._keys: list[h.KeyPressed] = []
         self._marks: list[Mark] = []
@@ -151,6 +154,7 @@ class _Teller:
         key = item or f"caller{len(self._caller)}"
         utterance = self._caller.setdefault(key, Utterance(who="caller", item=key))
         utterance.spans.append((began_us, max(began_us, stopped_us)))
+        self._newest = utterance
 
     # -- the agent
 
@@ -179,6 +183,8 @@ class _Teller:
         match fact.name, fields:
             case "caller.said", {"item": str(item), "text": str(text)}:
                 self._caller.setdefault(item, Utterance(who="caller", item=item)).text = text
+            case "caller.ignored", _ if self._newest is not None:
+                self._newest.ignored = True
             case "agent.said", {"item": str(item), "text": str(text)}:
                 self._agent_texts[item] = text
             case "agent.interrupted", {

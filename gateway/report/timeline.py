@@ -39,11 +39,13 @@ def draw(story: Story, outlines: Sequence[Outline], began_us: int, length_us: in
     lanes = [_ruler(length_us, places)]
     for who, outline in zip(("caller", "agent"), outlines, strict=False):
         lanes.append(_wave(who, outline, began_us, places))
-    for who in ("caller", "agent"):
-        lanes.append(_words(who, [u for u in story.utterances if u.who == who], places))
-    lanes.append(_marks(story.marks, length_us))
-    lanes.append(_flags(story.events, places))
-    lanes += [f'<div class="cut {places.of(cut.t_us)}" title="cut at {moment(cut.t_us)}"></div>' for cut in story.cuts]
+    spoken = [(who, [u for u in story.utterances if u.who == who]) for who in ("caller", "agent")]
+    lanes += [_words(who, utterances, places) for who, utterances in spoken]
+    lanes += [_marks(story.marks, length_us), _flags(story.events, places)]
+    lanes += [
+        f'<div class="cut {places.of(cut.t_us)}" title="cut at {moment(cut.t_us)}"></div>'
+        for cut in story.cuts
+    ]
     return "\n".join(lanes)
 
 
@@ -93,7 +95,9 @@ def _words(who: str, utterances: Iterable[Utterance], places: Places) -> str:
             words = _cut_words(utterance.text, utterance.cut)
         span = f'data-from="{utterance.from_us / 1e6:.3f}" data-to="{utterance.to_us / 1e6:.3f}"'
         place = places.of(utterance.from_us, utterance.to_us)
-        said.append(f'<div class="said {place}" {span} title="{text(utterance.text)}"><span class="text" dir="auto">{words}</span></div>')
+        said.append(
+            f'<div class="said {place}" {span} title="{text(utterance.text)}"><span class="text" dir="auto">{words}</span></div>'
+        )
         if utterance.cut is not None and utterance.cut.low_us is not None:
             said.append(_bound(utterance.cut, places))
     return f'<div class="lane words {who}"><span class="name">{who}</span>{"".join(said)}</div>'

@@ -1,77 +1,87 @@
 """Where in time each millisecond of the audio was that a voice was sent. A core."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-__all__ = ["Piece", "Uplink"]
+__all__ = ["Uplink"]
 
-# A turn is taken for over some seconds after the speech at the latest; a minute of pieces of 20 ms is enough.
+# A turn is taken for over some seconds after the speech at the latest; a minute of frames of 20 ms is enough.
 _MOST_PIECES = 3000
 
-# What a call keeps for a voice that is not reached yet: 3 s.
-_MOST_EARLY = 150
 
-
-class Piece(NamedTuple):
-    """The audio up to `end_ms` of what was sent to the voice. `carried_us`: when the carrier brought it."""
+class _Arrived(NamedTuple):
+    """The carrier brought the caller's audio up to `end_ms`."""
 
     end_ms: float
-    carried_us: int
-    appended_us: int
+    t_us: int
+
+
+class _Appended(NamedTuple):
+    """A session was sent its audio up to `end_ms`, and with it the caller's up to `caller_ms`."""
+
+    end_ms: float
+    caller_ms: float
+    t_us: int
+
+
+_Piece = TypeVar("_Piece", _Arrived, _Appended)
 
 
 class Uplink:
-    """The caller's audio on the axis of each session: milliseconds that were sent to it.
+    """The caller's audio, on its own axis and on that of the session that hears it: milliseconds since each began.
 
-    `delay_ms`: how much later a sound leaves the resampler than it came in.
+    Whatever a session is sent ends with the newest that the carrier brought, also when it is told once more what
+    the one before it had heard.
     """
 
     def __init__(self) -> None:
-        self.delay_ms = 0.0
+        self._arrived: deque[_Arrived] = deque(maxlen=_MOST_PIECES)
+        self._appended: deque[_Appended] = deque(maxlen=_MOST_PIECES)
         self._session = 0
-        self._sent_ms: dict[int, float] = {}
-        self._pieces: deque[Piece] = deque(maxlen=_MOST_PIECES)
-        self._early: deque[int] = deque(maxlen=_MOST_EARLY)
+        self._pieces_ms: list[float] = []  # that the session was sent with this entry
+        self.sent_ms = 0.0
 
-    def opening(self) -> None:
-        """A session is asked for: from now on audio waits for it."""
-        self._early.clear()
+    def arrived(self, ms: float, t_us: int) -> None:
+        """The carrier brought so much."""
+        before_ms = self._arrived[-1].end_ms if self._arrived else 0.0
+        self._arrived.append(_Arrived(before_ms + ms, t_us))
 
-    def carried(self, t_us: int) -> None:
-        """The carrier brought audio."""
-        self._early.append(t_us)
-
-    def appended(self, session: int, ms: float, t_us: int, *, at_once: bool) -> None:
-        """So much was sent to a session: what the carrier brought just now, or else the oldest that waited."""
+    def appended(self, session: int, ms: float) -> None:
+        """A session was sent so much."""
         if session != self._session:
-            self._session = session
-            self._pieces.clear()
-        end_ms = self._sent_ms.get(session, 0.0) + ms
-        self._sent_ms[session] = end_ms
-        if at_once:
-            self._early.clear()
-        carried_us = self._early.popleft() if self._early else t_us
-        self._pieces.append(Piece(end_ms, carried_us, t_us))
+            self._session, self.sent_ms = session, 0.0
+            self._appended.clear()
+            self._pieces_ms.clear()
+        self._pieces_ms.append(ms)
 
-    @property
-    def sent_ms(self) -> float:
-        """To the session that hears the caller now."""
-        return self._sent_ms.get(self._session, 0.0)
+    def settle(self, t_us: int) -> None:
+        """The entry is over with which all that was."""
+        newest_ms = self._arrived[-1].end_ms if self._arrived else 0.0
+        waiting_ms = sum(self._pieces_ms)
+        for ms in self._pieces_ms:
+            waiting_ms -= ms
+            self.sent_ms += ms
+            self._appended.append(_Appended(self.sent_ms, newest_ms - waiting_ms, t_us))
+        self._pieces_ms.clear()
 
     def appended_us(self, at_ms: float) -> int | None:
-        """When that point of the axis was sent to the voice; None if it was not, or too long ago."""
-        piece = self._piece(at_ms)
-        return None if piece is None else piece.appended_us
+        """When that point of the session's axis was sent to it; None if it was not, or too long ago."""
+        piece = _covering(self._appended, at_ms)
+        return None if piece is None else piece.t_us
 
-    def carried_us(self, at_ms: float) -> int | None:
-        """When the carrier brought the sound that lies there."""
-        piece = self._piece(at_ms - self.delay_ms)
-        return None if piece is None else piece.carried_us
+    def carried_us(self, at_ms: float, delay_ms: float) -> int | None:
+        """When the carrier brought the sound that lies there, `delay_ms` later than it came in."""
+        piece = _covering(self._appended, at_ms - delay_ms)
+        if piece is None:
+            return None
+        arrived = _covering(self._arrived, piece.caller_ms - (piece.end_ms - at_ms + delay_ms))
+        return None if arrived is None else arrived.t_us
 
-    def _piece(self, at_ms: float) -> Piece | None:
-        found = None
-        for piece in reversed(self._pieces):
-            if piece.end_ms < at_ms:
-                return found
-            found = piece
-        return None
+
+def _covering(pieces: deque[_Piece], at_ms: float) -> _Piece | None:
+    found: _Piece | None = None
+    for piece in reversed(pieces):
+        if piece.end_ms < at_ms:
+            return found
+        found = piece
+    return found if found is not None and len(pieces) < _MOST_PIECES else None

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from gateway.audio.g711 import CODECS
 from gateway.media.stereo import RATE_HZ
 
-__all__ = ["MOST_AUDIO_BYTES", "Outline", "Recording", "RecordingUnusable", "encoded", "outline", "read_recording"]
+__all__ = [
+    "MOST_AUDIO_BYTES",
+    "Outline",
+    "Recording",
+    "RecordingUnusable",
+    "encoded",
+    "outline",
+    "read_recording",
+]
 
 # Half an hour in G.711. Base64 makes a third more of it, and browsers hold a page in memory more than once.
 MOST_AUDIO_BYTES = 30_000_000

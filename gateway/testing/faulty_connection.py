@@ -36,7 +36,7 @@ class FaultyConnection:
         self._faults = [fault for fault in faults if isinstance(fault, Drop | GoMute | Expire)]
         self._counts = [fault.count for fault in self._faults]
         self._due: list[tuple[float, Drop | GoMute | Expire]] = []
-        self._responses = next((FailingResponses(f) for f in faults if isinstance(f, FailResponse)), None)
+        self._responses = FailingResponses(fault for fault in faults if isinstance(fault, FailResponse))
         self._ready: deque[str] = deque()
         self._mute = False
         self._lost: SessionLost | None = None
@@ -48,10 +48,8 @@ class FaultyConnection:
         self._strike()
         self._raise_if_lost()
         kind = self._checked(self._record.receive, event)
-        passed_on: str | None = event
-        if self._responses is not None:
-            passed_on, answer = self._responses.from_client(event)
-            self._say(*answer)
+        passed_on, answer = self._responses.from_client(event)
+        self._say(*answer)
         if self._mute or passed_on is None:
             await trio.lowlevel.checkpoint()
         else:
@@ -92,7 +90,7 @@ class FaultyConnection:
         except SessionLost as lost:
             self.lose(lost)
             return
-        self._ready.extend([event] if self._responses is None else self._responses.from_server(event))
+        self._ready.extend(self._responses.from_server(event))
 
     def _handed_over(self, event: str) -> str:
         if '"conversation.item.retrieved"' in event:

@@ -4,6 +4,7 @@ The voice behind knows nothing of it: it has answered, and would have nothing to
 what it said is withheld, and handed out, as another response, when the client asks for one.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,8 +18,8 @@ __all__ = ["FailingResponses"]
 class FailingResponses:
     """The responses of one connection on their way to the client."""
 
-    def __init__(self, fault: FailResponse) -> None:
-        self._fault = fault
+    def __init__(self, faults: Iterable[FailResponse]) -> None:
+        self._faults = list(faults)
         self._made = 0
         self._response: dict[str, Any] = {}  # the one that failed last, as it was created
         self._name = ""  # what the client knows it as, since it asked again
@@ -32,14 +33,15 @@ class FailingResponses:
             self._withheld = None
         if self._withheld is None or asked.get("type") != "response.create":
             return _renamed(event, self._name, self._id), []
-        if asked.get("response"):  # something else is to be said instead
+        if _words(asked):  # something else is to be said instead
             self._withheld = None
             return event, []
         self._made += 1
         self._name = f"{self._id}.{self._made}"
         answer = [self._event("response.created", id=self._name)]
-        if self._fails():
-            answer.append(self._failure())
+        fault = self._fault()
+        if fault is not None:
+            answer.append(self._failure(fault))
             self._name = ""
         else:
             answer += [_renamed(text, self._id, self._name) for text in self._withheld]
@@ -52,9 +54,10 @@ class FailingResponses:
         if event["type"] == "response.created":
             self._made += 1
             self._withheld = None
-            if self._fails():
+            fault = self._fault()
+            if fault is not None:
                 self._response, self._name, self._items, self._withheld = event["response"], "", set(), []
-                return [text, self._failure()]
+                return [text, self._failure(fault)]
         elif event["type"] == "input_audio_buffer.committed":
             self._withheld = None
         if not self._belongs(event):
@@ -69,8 +72,10 @@ class FailingResponses:
     def _id(self) -> str:
         return str(self._response.get("id", ""))
 
-    def _fails(self) -> bool:
-        return self._fault.response <= self._made < self._fault.response + self._fault.in_a_row
+    def _fault(self) -> FailResponse | None:
+        """What is wrong with the response that is being made."""
+        ahead = (fault for fault in self._faults if fault.response <= self._made)
+        return next((fault for fault in ahead if self._made < fault.response + fault.in_a_row), None)
 
     def _belongs(self, event: dict[str, Any]) -> bool:
         """Whether an event is of the response that failed, or of an item of it."""
@@ -81,8 +86,8 @@ class FailingResponses:
             return True
         return item_id is not None and item_id in self._items
 
-    def _failure(self) -> str:
-        error = {"type": "invalid_request_error", "code": self._fault.code, "message": self._fault.message}
+    def _failure(self, fault: FailResponse) -> str:
+        error = {"type": "invalid_request_error", "code": fault.code, "message": fault.message}
         details = {"type": "failed", "error": error}
         name = self._name or self._id
         return self._event("response.done", id=name, status="failed", status_details=details, output=[])
@@ -94,6 +99,12 @@ class FailingResponses:
             "response": self._response | response,
         }
         return msgspec.json.encode(event).decode()
+
+
+def _words(asked: dict[str, Any]) -> str | None:
+    """The words that our own voices are told to say; `None` leaves the answer to them."""
+    words: str | None = ((asked.get("response") or {}).get("metadata") or {}).get("say")
+    return words
 
 
 def _renamed(text: str, old: str, new: str) -> str:

@@ -71,6 +71,7 @@ class SessionCore:
         self._cancel_next = False  # that response is cancelled as soon as it has
         self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
         self._cut: set[str] = set()  # cancelled: whatever still arrives of these is not for the caller
+        self._calls: dict[str, dict[str, realtime.FunctionCall]] = {}  # of running responses
         self._wanted: Mapping[str, object] | None = None  # asked for while another one was still running
         self._parts: dict[str, int] = {}  # what the agent says in this session: the audio part of each item
 
@@ -194,6 +195,9 @@ class SessionCore:
                     self._events.append(Transcript("agent", event.transcript.strip(), event.item_id))
             case realtime.ItemDone():
                 self._item_done(event.response_id, event.item_id)
+            case realtime.OutputItemDone():
+                if event.item.type == "function_call":
+                    self._calls.setdefault(event.response_id, {})[event.item.call_id] = event.item
             case realtime.ResponseDone():
                 self._response_done(event.response)
             case realtime.Failed():
@@ -219,10 +223,7 @@ class SessionCore:
     def unfinished(self) -> list[str]:
         """The items of responses that are being made whose audio has begun and not ended."""
         return [
-            item
-            for response, items in self._running.items()
-            if response not in self._cut
-            for item in items
+            item for response, items in self._running.items() if response not in self._cut for item in items
         ]
 
     def events(self) -> list[SessionEvent]:
@@ -292,10 +293,11 @@ class SessionCore:
         status = "cancelled" if cut else response.status
         code = error.code or error.type if error is not None else None
         self._events.append(ResponseEnded(response.id, status, matched, code))
-        for output in response.output or ():
-            if output.type == "function_call" and status == "completed":
-                self.history.called(output.call_id, output.name, output.arguments)
-                self._events.append(ToolCalled(output.call_id, output.name, output.arguments))
+        calls = self._calls.pop(response.id, {})
+        calls |= {each.call_id: each for each in response.output or () if each.type == "function_call"}
+        for call in calls.values() if status == "completed" else ():
+            self.history.called(call.call_id, call.name, call.arguments)
+            self._events.append(ToolCalled(call.call_id, call.name, call.arguments))
         self._step("answered")
         self._ask_if_wanted()
 

@@ -17,6 +17,7 @@ __all__ = [
     "FunctionCall",
     "InputTranscript",
     "ItemDone",
+    "OutputItemDone",
     "OutputTranscript",
     "Response",
     "ResponseCreated",
@@ -102,6 +103,13 @@ class Response(msgspec.Struct, frozen=True):
     output: tuple[FunctionCall, ...] | None = None
 
 
+class OutputItemDone(_Event, frozen=True, tag="response.output_item.done"):
+    """Something that a response holds is complete. Not every server names it in `response.done` again."""
+
+    response_id: str
+    item: FunctionCall
+
+
 class ResponseCreated(_Event, frozen=True, tag="response.created"):
     response: Response
 
@@ -164,6 +172,7 @@ ServerEvent = (
     | Committed
     | InputTranscript
     | ResponseCreated
+    | OutputItemDone
     | ResponseDone
     | AudioDelta
     | ItemDone
@@ -226,7 +235,6 @@ UNUSED = frozenset(
         "response.mcp_call_arguments.delta",
         "response.mcp_call_arguments.done",
         "response.output_item.added",
-        "response.output_item.done",
         "response.output_text.delta",
         "response.output_text.done",
         "response.text.delta",

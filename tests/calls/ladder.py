@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway import contracts as c
-from gateway.calls.core import CallCore, CallSettings
+from gateway.calls.core import CallCore
+from gateway.calls.settings import CallSettings
 from gateway.carriers.twilio.leg_core import TwilioLegCore
 from gateway.dialplan.actions import Action
 from gateway.dialplan.actions.converse import Converse
@@ -40,7 +41,7 @@ class Ladder:
             {"reception": agent},
             frozenset(destinations),
             CallSettings(voices=tuple(c.VoiceTraits(name=name) for name in voices), **settings),
-            random.Random(0),
+            rng=random.Random(0),
         )
         self._frame = 0
         self._audio = 0

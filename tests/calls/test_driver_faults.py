@@ -247,7 +247,9 @@ async def test_a_voice_that_control_piles_up_for_is_lost_and_no_bug(
     async with live_gateway(plan, Puppet(), folder=tmp_path / "calls") as live:
         async with live.twilio.call(from_=FROM, to=TO) as caller:
             await caller.silence(0.2)
-            call_of(live, caller)._keeper.talking.outbox._most_messages = 0
+            talking = call_of(live, caller)._keeper.talking
+            assert talking is not None
+            talking.outbox._most_messages = 0
             await caller.silence(1.0)
             assert caller.ending is None
 

@@ -353,9 +353,7 @@ def test_no_sound_of_the_caller_is_lost_by_a_renewal():
 
     messages = [(m.session, json.loads(m.data)) for m in call.all(c.VoiceMessage)]
     audio = {
-        session: b"".join(
-            base64.b64decode(e["audio"]) for s, e in messages if s == session and "audio" in e
-        )
+        session: b"".join(base64.b64decode(e["audio"]) for s, e in messages if s == session and "audio" in e)
         for session in (old, standby)
     }
     assert len(audio[old]) + len(audio[standby]) >= 48 * 20 * call.frame_count

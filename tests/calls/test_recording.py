@@ -30,6 +30,10 @@ def open_files(folder: Path) -> list[str]:
     return [path.name for path in found if path.is_relative_to(folder)]
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 async def broken_disk(_blocking: Callable[..., Any], /, *_: Any, limiter: Any = None) -> Any:
     raise OSError(28, os.strerror(28))
 
@@ -50,7 +54,7 @@ async def test_a_recording_is_a_wav_file_of_both_sides(tmp_path: Path):
     assert both[:, 0].tolist() == [1] * RATE_HZ + [3] * RATE_HZ
     assert both[:, 1].tolist() == [0] * RATE_HZ + [2] * RATE_HZ
     assert recording.state == "complete"
-    assert [path.name for path in tmp_path.iterdir()] == ["recording.wav"]
+    assert names(tmp_path) == ["recording.wav"]
 
 
 async def test_a_call_without_audio_has_no_recording(tmp_path: Path):
@@ -60,7 +64,7 @@ async def test_a_call_without_audio_has_no_recording(tmp_path: Path):
     await recording.close(2.0, inline)
 
     assert recording.state == "none"
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
 
 
 async def test_only_the_gateways_own_user_may_read_it(tmp_path: Path):

@@ -442,6 +442,20 @@ async def test_several_responses_in_a_row_fail(autojump_clock: MockClock):
     assert caller.transcripts == ["Sentence 1.", "Sentence 3."]
 
 
+async def test_rows_for_several_responses_do_not_mind_each_other(autojump_clock: MockClock):
+    voice = faulty(FailResponse(), FailResponse(response=3, code="server_error"))
+
+    async with calling(voice) as caller:
+        for count in range(1, 5):
+            await caller.send("response.create", response={"metadata": {"say": f"Sentence {count}."}})
+            await caller.wait_for("response.done", count)
+
+    details = [event["response"]["status_details"] for event in voice.records[0].sent_of("response.done")]
+    codes = [(detail.get("error") or {}).get("code") for detail in details]
+    assert codes == ["rate_limit_exceeded", None, "server_error", None]
+    assert caller.transcripts == ["Sentence 2.", "Sentence 4."]
+
+
 async def test_a_response_that_was_asked_for_again_can_be_cancelled(autojump_clock: MockClock):
     voice = faulty(FailResponse())
 

@@ -139,15 +139,18 @@ def test_a_position_outside_of_its_text_is_an_error() -> None:
     [
         (Cut(), b'[5,{"type":"cut"}]\n'),
         (Ended(EndReason.CALLER_HUNG_UP), b'[5,{"type":"ended","reason":"caller_hung_up"}]\n'),
-        (OpenVoice(session=1, agent="a"), b'[5,{"type":"open_voice","session":1,"agent":"a"}]\n'),
+        (
+            OpenVoice(session=1, agent="a", backend="echo"),
+            b'[5,{"type":"open_voice","session":1,"agent":"a","backend":"echo"}]\n',
+        ),
         (
             RunTool(id="c1", name="book", arguments='{"n":2}'),
             b'[5,{"type":"run_tool","id":"c1","name":"book","arguments":"{\\"n\\":2}"}]\n',
         ),
-        (VoiceMessage("{}", 20), b'[5,{"type":"voice","data":"{}","caller_ms":20}]\n'),
+        (VoiceMessage("{}", 20), b'[5,{"type":"voice","data":"{}","caller_ms":20,"session":1}]\n'),
         (
             VoiceMessage(f'{{"audio":"{RUN}"}}', 20),
-            b'[5,{"type":"voice","data":"{\\"audio\\":\\"\\"}","caller_ms":20},[10,90,160]]\n',
+            b'[5,{"type":"voice","data":"{\\"audio\\":\\"\\"}","caller_ms":20,"session":1},[10,90,160]]\n',
         ),
         (CarrierMessage(AUDIO), b'[5,{"type":"carrier","data":""},["bytes",90,160]]\n'),
     ],

@@ -127,6 +127,15 @@ def test_what_the_agent_said_has_its_old_name(ga: dict[str, str], beta: dict[str
 
 
 @pytest.mark.parametrize(
+    "content", [5, "text", {"type": "x"}, None, [5], [[]], [{}], [{"type": {}}], [{"type": 1}]]
+)
+def test_strange_content_stays_as_it_is(content: Any):
+    item = {"type": "message", "role": "assistant", "content": content}
+
+    assert in_beta("conversation.item.create", item=item) == {"item": item}
+
+
+@pytest.mark.parametrize(
     "event",
     [
         '{"type":"input_audio_buffer.append","event_id":"c1","audio":"AAAA"}',

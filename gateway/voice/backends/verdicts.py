@@ -11,7 +11,7 @@ from gateway.wire import realtime
 
 __all__ = ["Verdicts"]
 
-# What another attempt will not change. OpenAI accepts every handshake, then says one of these in an `error` event
+# What another attempt will not change. OpenAI lets anybody in, then says one of these in an `error` event
 # and closes with 3000, 4000 or 4004 and `invalid_request_error.CODE` as the reason.
 _REFUSALS = frozenset(
     {
@@ -38,6 +38,7 @@ _TOO_MANY = 429
 
 _LONGEST_WAIT_S = 24 * 3600
 _DETAIL_CHARS = 200
+_HEAD_CHARS = 512  # an event that is an error says so at its beginning, whatever the order of its few fields
 # Anything shorter is a word that a server without keys was given, and may well say itself.
 _KEY_CHARS = 12
 
@@ -72,7 +73,7 @@ class Verdicts:
 
     def on_event(self, text: str) -> SessionRefused | None:
         """Whether this event ends the session for good. One that answers an event of ours never does."""
-        if '"error"' not in text:  # looked for in every event, so not by decoding it
+        if text.find('"error"', 0, _HEAD_CHARS) < 0:  # asked of every event, so not by decoding it
             return None
         event = realtime.decode(text)
         if not isinstance(event, realtime.Failed) or event.error.event_id:

@@ -112,6 +112,7 @@ class Conversation:
             message = f"The audio of {item_id!r} is {length_ms} ms long, less than {audio_end_ms} ms"
             raise InvalidRequest("invalid_value", message, param="audio_end_ms")
         self._audio_ms[item_id] = audio_end_ms
+        item.content[content_index].transcript = None  # nobody knows where in the words that is
         self._outbox.emit(
             "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=audio_end_ms
         )

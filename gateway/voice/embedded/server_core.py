@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from gateway.voice.embedded import client_events as client
 from gateway.voice.embedded.brain import Brain, Turn
 from gateway.voice.embedded.client_events import InvalidRequest, ResponseOptions
-from gateway.voice.embedded.conversation import Conversation
+from gateway.voice.embedded.conversation import Conversation, Input
 from gateway.voice.embedded.input_audio import InputAudio, SpeechStarted
 from gateway.voice.embedded.items import Item, Message
 from gateway.voice.embedded.jobs import Detect, Job, Synthesize, Transcribe
@@ -148,8 +148,7 @@ class RealtimeServerCore:
         if isinstance(item, Message) and item.role == "assistant" and self._reply is None:
             # A client tells a new session what was said in an earlier one: the brain hears it again, and what
             # it would have answered has been said, or the beginning of it.
-            self._begun = True
-            self._unsaid = rest_of(ask(self._brain, self._conversation.take_unanswered()), item.text)
+            self._unsaid = rest_of(self._think(self._conversation.take_unanswered()), item.text)
 
     def _create_response(self, options: ResponseOptions) -> None:
         if self._reply is not None:
@@ -260,15 +259,20 @@ class RealtimeServerCore:
         self._reply_over()
 
     def _turn(self, reply: Reply) -> Turn:
-        begun, self._begun = self._begun, True
         if reply.say is not None:
+            self._begun = True
             return Turn(reply.say)
         if "carry_on" in reply.response.metadata:
             unsaid, self._unsaid = self._unsaid, Turn("")
             return unsaid
         inputs = self._conversation.take_unanswered()
         if reply.idle:
+            self._begun = True
             return self._brain.silence()
+        return self._think(inputs)
+
+    def _think(self, inputs: list[Input]) -> Turn:
+        begun, self._begun = self._begun, True
         return ask(self._brain, inputs) if inputs or begun else self._brain.begin()
 
     def _cancel(self, reason: Literal["turn_detected", "client_cancelled"]) -> None:
