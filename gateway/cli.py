@@ -87,6 +87,28 @@ def replay(folders: tuple[Path, ...], accept: bool) -> None:
     sys.exit(0 if identical else _FAILED)
 
 
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to (default: FOLDER/report.html).",
+)
+def report(folder: Path, output: Path | None) -> None:
+    """Write a recorded call as one page: sound, words, and where the time went. It opens without a server."""
+    from gateway.report import write_report
+    from gateway.traces.reader import TraceUnreadable
+
+    try:
+        page = write_report(folder, output)
+        size_mb = page.stat().st_size / 1e6
+    except (TraceUnreadable, OSError) as error:
+        click.echo(f"gateway: {error}", err=True)
+        sys.exit(_FAILED)
+    click.echo(f"{page}   {size_mb:.1f} MB")
+
+
 @main.group()
 def dialplan() -> None:
     """Look at dialplans."""

@@ -15,7 +15,7 @@ _ABOUT = {
     Bucket.RESAMPLER: "until it went to the voice at its rate",
     Bucket.SILENCE: "until the last of the silence went to the voice that it waits for",
     Bucket.DETECTION: "until the voice said that the turn is over",
-    Bucket.ASKING: "until the voice was asked to answer; a response that is running ends first",
+    Bucket.ASKING: "until the voice was asked to answer: a response that runs ends first, words that decide are awaited",
     Bucket.RESPONSE: "until the voice began a response",
     Bucket.LOST: "until the voice was given up",
     Bucket.RECONNECT: "until another session was ready",

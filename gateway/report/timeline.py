@@ -41,7 +41,7 @@ def draw(story: Story, outlines: Sequence[Outline], began_us: int, length_us: in
         lanes.append(_wave(who, outline, began_us, places))
     spoken = [(who, [u for u in story.utterances if u.who == who]) for who in ("caller", "agent")]
     lanes += [_words(who, utterances, places) for who, utterances in spoken]
-    lanes += [_marks(story.marks, length_us), _flags(story.events, places)]
+    lanes += [_marks(story.marks, length_us, places), _flags(story.events, places)]
     lanes += [
         f'<div class="cut {places.of(cut.t_us)}" title="cut at {moment(cut.t_us)}"></div>'
         for cut in story.cuts
@@ -115,7 +115,7 @@ def _bound(cut: Cut, places: Places) -> str:
     return f'<div class="bound {places.of(low_us, high_us)}" title="{title}"></div>'
 
 
-def _marks(marks: Sequence[Mark], length_us: int) -> str:
+def _marks(marks: Sequence[Mark], length_us: int, places: Places) -> str:
     shown = marks[:_MOST_MARKS]
     sent = "".join(f"M{mark.sent_us // 1000} 2V9" for mark in shown)
     back = {True: "", False: ""}
@@ -123,7 +123,7 @@ def _marks(marks: Sequence[Mark], length_us: int) -> str:
         if mark.returned_us is not None:
             back[mark.cleared] += f"M{mark.returned_us // 1000} 11V18"
     paths = f'<path d="{sent}"/><path class="returned" d="{back[False]}"/><path class="cleared" d="{back[True]}"/>'
-    svg = f'<svg viewBox="0 0 {length_us // 1000} 20" preserveAspectRatio="none" aria-hidden="true">{paths}</svg>'
+    svg = f'<svg class="{places.of(0, length_us)}" viewBox="0 0 {length_us // 1000} 20" preserveAspectRatio="none" aria-hidden="true">{paths}</svg>'
     return f'<div class="lane marks"><span class="name">marks</span>{svg}</div>'
 
 

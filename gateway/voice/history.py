@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["History", "Message"]
+__all__ = ["History", "Message", "message"]
 
 # A model needs the last minutes, not the hours before them; a tool's answer may be long.
 _MOST_SEEDED = 40
@@ -29,6 +29,12 @@ class _ToolCall(msgspec.Struct, kw_only=True):
     name: str
     arguments: str
     output: str | None = None
+
+
+def message(who: Literal["caller", "agent"], text: str) -> dict[str, Any]:
+    """What somebody said, as an item of the Realtime protocol."""
+    role, kind = ("user", "input_text") if who == "caller" else ("assistant", "output_text")
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
 class History:
@@ -91,25 +97,20 @@ class History:
         """What was said last."""
         return next((entry for entry in reversed(self._entries) if isinstance(entry, Message)), None)
 
-    def items(self) -> Iterator[dict[str, Any]]:
-        """The last of what was said and done, as items of the Realtime protocol.
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The last of what was said and done: what it is called here, and an item of the Realtime protocol.
 
         A turn that nobody has written down is not among them.
         """
         for entry in self._entries[-_MOST_SEEDED:]:
             if isinstance(entry, _ToolCall):
-                yield {
-                    "type": "function_call",
-                    "call_id": entry.call,
-                    "name": entry.name,
-                    "arguments": entry.arguments,
-                }
+                call = {"call_id": entry.call, "name": entry.name, "arguments": entry.arguments}
+                yield entry.call, {"type": "function_call"} | call
                 if entry.output is not None:
-                    yield {"type": "function_call_output", "call_id": entry.call, "output": entry.output}
+                    answer = {"call_id": entry.call, "output": entry.output}
+                    yield entry.call, {"type": "function_call_output"} | answer
             elif entry.text:
-                role, kind = ("user", "input_text") if entry.who == "caller" else ("assistant", "output_text")
-                content = [{"type": kind, "text": entry.text}]
-                yield {"type": "message", "role": role, "content": content}
+                yield entry.item, message(entry.who, entry.text)
 
     def _add_message(self, message: Message) -> None:
         self._messages[message.item] = message

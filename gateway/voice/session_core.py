@@ -10,7 +10,7 @@ from typing import NamedTuple, assert_never
 
 from gateway.contracts import Agent, Tool, VoiceTraits
 from gateway.voice.configuration import TurnDetection, configuration
-from gateway.voice.history import History
+from gateway.voice.history import History, message
 from gateway.voice.session_events import (
     AgentAudio,
     AgentAudioDone,
@@ -73,6 +73,8 @@ class SessionCore:
         self._cut: set[str] = set()  # cancelled: whatever still arrives of these is not for the caller
         self._calls: dict[str, dict[str, realtime.FunctionCall]] = {}  # of running responses
         self._wanted: Mapping[str, object] | None = None  # asked for while another one was still running
+        self._seeded: dict[str, str] = {}  # what an earlier session said: the item that told this one so
+        self._items = 0
         self._parts: dict[str, int] = {}  # what the agent says in this session: the audio part of each item
 
     # -- what the holder of the conversation says
@@ -93,8 +95,10 @@ class SessionCore:
 
     def seed(self) -> None:
         """Tell this session what was said before it began."""
-        for item in self.history.items():
-            self._send(type="conversation.item.create", item=item)
+        for known_as, item in self.history.items():
+            self._items += 1
+            item_id = self._seeded[known_as] = f"earlier_{self._items}"
+            self._send(type="conversation.item.create", item={"id": item_id} | item)
 
     def send_audio(self, audio: bytes) -> None:
         """The caller's next audio, in the format of `traits.input`."""
@@ -107,9 +111,7 @@ class SessionCore:
     def press(self, digit: str) -> None:
         """The caller pressed a key. Over a WebSocket the protocol has no event for it: it goes as a user item."""
         text = f"[DTMF] {digit}"
-        content = [{"type": "input_text", "text": text}]
-        item = {"type": "message", "role": "user", "content": content}
-        event_id = self._send(type="conversation.item.create", item=item)
+        event_id = self._send(type="conversation.item.create", item=message("caller", text))
         self.history.turn(f"digit {event_id}", text)
         self.respond()
 
@@ -151,6 +153,13 @@ class SessionCore:
             self._send(
                 type="conversation.item.truncate", item_id=item, content_index=part, audio_end_ms=heard_ms
             )
+        elif item in self._seeded:  # an earlier session said it, and this one was told more than was heard
+            told = self._seeded.pop(item)
+            if words:
+                self._send(
+                    type="conversation.item.create", previous_item_id=told, item=message("agent", words)
+                )
+            self._send(type="conversation.item.delete", item_id=told)
 
     def tool_answered(self, call: str, output: str, *, respond: bool = True) -> None:
         self.history.answered(call, output)

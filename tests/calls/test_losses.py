@@ -163,6 +163,21 @@ def test_a_tool_that_ran_meanwhile_is_answered_to_the_new_session():
     assert wishes(call) == [{}]
 
 
+def test_a_session_that_was_told_more_than_the_caller_heard_is_corrected():
+    call = asked(greeted()).responds("r1", "i1", 4000, "We open at nine and close at five.").frames(10)
+    call.voice_is_lost().frames(1).voice_opens().frames(60).marks_return()
+
+    call.speech_starts("u2")
+
+    (interrupted,) = call.facts("agent.interrupted")
+    assert "We open at nine and close at five.".startswith(interrupted["text"])
+    corrected, deleted = told_now(call)[-2:]
+    assert corrected["item"]["content"][0]["text"] == interrupted["text"]
+    assert corrected["previous_item_id"] == deleted["item_id"]
+    assert deleted["type"] == "conversation.item.delete"
+    assert call.told("conversation.item.truncate") == []
+
+
 # -- how often, and where
 
 

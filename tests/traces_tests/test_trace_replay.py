@@ -216,7 +216,7 @@ def test_what_a_peer_sent_is_shown_without_its_control_characters(tmp_path: Path
 
     assert verdict.difference is not None
     assert verdict.difference.entry.endswith("tick     BYE\\x1b[2J\\r\\n")
-    assert verdict.difference.got == "voice OK\\x07"
+    assert verdict.difference.got == "voice OK\\x07 session=1"
 
 
 def test_a_long_clip_is_shown_by_its_beginning(tmp_path: Path) -> None:

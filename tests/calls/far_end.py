@@ -1,0 +1,165 @@
+"""What the caller really hears: the far end of a call, and the audio that a voice gave for it."""
+
+import random
+from collections import Counter, deque
+from typing import NamedTuple
+
+from gateway import contracts as c
+from gateway.audio.g711 import CODECS
+
+BYTES_PER_MS = 8
+FRAME_MS = 20
+SILENCE = b"\xff"
+_PCMU = CODECS["pcmu"]
+
+
+class Item:
+    """One response item: audio of which every piece on the line can be recognized.
+
+    G.711 goes through the call untouched, so there every byte is random and tells where it belongs. PCM is
+    resampled: there the item is one constant level, and its bytes can only be counted.
+    """
+
+    def __init__(self, name: str, number: int, response: str, form: c.AudioFormat) -> None:
+        self.name = name
+        self.response = response
+        self.exact = form.encoding == "pcmu"
+        self.received_bytes = 0  # of the voice's audio
+        self.sent = 0  # how far it went out, in bytes of G.711
+        self.played = 0  # how far the caller has heard it, likewise
+        self.dropped = False  # the voice was told that the caller hears no more of it
+        self.cleared = False  # some of it was taken back from the far end, and may be played once more
+        self.audio = bytearray()
+        self.level = 0x84 + number * 7 % 96
+        self._bytes_per_ms = form.bytes_per_ms
+        self._random = random.Random(name)
+
+    @property
+    def received_ms(self) -> float:
+        return self.received_bytes / self._bytes_per_ms
+
+    def more(self, size_bytes: int) -> bytes:
+        """The next bytes of the item, as the voice says them."""
+        if self.exact:
+            piece = self._random.randbytes(size_bytes).replace(SILENCE, b"\x00")
+            self.audio += piece
+        else:
+            sample = _PCMU.decode(bytes([self.level]))
+            piece = (sample * (size_bytes // 2 + 1))[:size_bytes]
+            if size_bytes % 2:  # half a sample is no PCM: none of it counts
+                return piece
+        self.received_bytes += size_bytes
+        return piece
+
+
+class Frame(NamedTuple):
+    """20 ms on the line. `item` of None: a clip, tones, silence."""
+
+    item: Item | None
+    at: int  # in bytes of the item
+    size: int
+
+
+class FarEnd:
+    """Plays 1 ms a millisecond of what it was sent, and gives every mark back when it was reached."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Frame | str] = deque()
+        self._frame: Frame | None = None
+        self._frame_ms = 0
+        self.received_ms = 0
+        self.played_to_ms = 0  # the end of what was played last, on the axis of all that was received
+        self.repeat_bytes = 0  # so much may be heard twice, since the last `clear`
+
+    @property
+    def queued_ms(self) -> int:
+        waiting = sum(FRAME_MS for each in self._queue if isinstance(each, Frame))
+        return waiting + (FRAME_MS - self._frame_ms if self._frame is not None else 0)
+
+    def media(self, frames: list[Frame]) -> None:
+        self._queue += frames
+        self.received_ms += FRAME_MS * len(frames)
+
+    def mark(self, name: str) -> list[str]:
+        self._queue.append(name)
+        return self._marks()
+
+    def clear(self) -> list[str]:
+        """Throw away what was not played; the marks in it come back at once."""
+        for each in (self._frame, *self._queue):
+            if isinstance(each, Frame) and each.item is not None:
+                each.item.cleared = True
+        marks = [each for each in self._queue if isinstance(each, str)]
+        self._queue.clear()
+        self._frame = None
+        return marks
+
+    def play_1_ms(self) -> list[str]:
+        """Play on. Returns the marks that were reached."""
+        if self._frame is None and self._queue and isinstance(self._queue[0], Frame):
+            self.played_to_ms = self.received_ms - self.queued_ms
+            self._frame = self._queue.popleft()  # type: ignore[assignment]
+            self._frame_ms = 0
+            self._begin(self._frame)  # type: ignore[arg-type]
+        if self._frame is None:
+            return []
+        self._frame_ms += 1
+        self.played_to_ms += 1
+        frame = self._frame
+        if frame.item is not None:
+            heard = frame.at + min(frame.size, self._frame_ms * BYTES_PER_MS)
+            frame.item.played = max(frame.item.played, heard)
+        if self._frame_ms < FRAME_MS:
+            return []
+        self._frame = None
+        return self._marks()
+
+    def _begin(self, frame: Frame) -> None:
+        """A frame is heard behind the one before it: nothing is left out, and nothing is heard twice unasked."""
+        item = frame.item
+        if item is None or not item.exact:
+            return
+        assert frame.at <= item.played, f"{item.name}: {item.played} to {frame.at} were left out"
+        if frame.at < item.played:
+            assert item.cleared, f"{item.name}: {frame.at} to {item.played} are heard twice, and nothing was cut"
+            again = item.played - frame.at
+            assert again <= self.repeat_bytes, f"{item.name}: {again} bytes are heard twice"
+        item.cleared = False
+
+    def _marks(self) -> list[str]:
+        marks: list[str] = []
+        while self._frame is None and self._queue and isinstance(self._queue[0], str):
+            marks.append(self._queue.popleft())  # type: ignore[arg-type]
+        return marks
+
+
+def frames_of(payload: bytes, items: list[Item]) -> list[Frame]:
+    """Which audio this is. Raises `AssertionError` for what is of no item although it is no silence."""
+    assert payload
+    assert len(payload) % (FRAME_MS * BYTES_PER_MS) == 0, "no whole frames"
+    size = FRAME_MS * BYTES_PER_MS
+    return [_frame(payload[at : at + size], items) for at in range(0, len(payload), size)]
+
+
+def _frame(payload: bytes, items: list[Item]) -> Frame:
+    content = payload.rstrip(SILENCE)
+    if not content:
+        return Frame(None, 0, 0)
+    for item in items:  # what goes on where it was
+        if item.exact and item.audio[item.sent : item.sent + len(content)] == content:
+            return _sent(item, item.sent, len(content))
+    for item in items:  # what is sent once more
+        at = item.audio.find(content) if item.exact else -1
+        if at >= 0:
+            return _sent(item, at, len(content))
+    level, count = Counter(content).most_common(1)[0]
+    for item in items:
+        if not item.exact and item.level == level:
+            return _sent(item, item.sent, count)
+    return Frame(None, 0, len(content))
+
+
+def _sent(item: Item, at: int, size: int) -> Frame:
+    assert not item.dropped, f"{item.name} is on the line after its cut"
+    item.sent = at + size
+    return Frame(item, at, size)
