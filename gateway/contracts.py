@@ -446,13 +446,12 @@ class SessionRefused(Exception):
 
 
 class VoiceConnection(Protocol):
-    """OpenAI Realtime GA events as JSON text, both ways."""
+    """OpenAI Realtime GA events as JSON text, both ways. Either method raises `SessionLost` or `SessionRefused`."""
 
-    async def send(self, event: str) -> None:
-        """Raises `SessionLost`."""
+    async def send(self, event: str) -> None: ...
 
     async def receive(self) -> str:
-        """The next server event. Raises `SessionLost`."""
+        """The next server event."""
 
 
 class VoiceBackend(Protocol):

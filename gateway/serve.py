@@ -23,13 +23,14 @@ import msgspec
 import structlog
 import trio
 
-from gateway.audio.clip import convert, read_wav
 from gateway.calls.barge_in import BargeInSettings
 from gateway.calls.call import Call, Services
 from gateway.calls.core import CallCore
+from gateway.calls.measures import Measures
 from gateway.calls.record import CallRecord, utc_now
 from gateway.calls.recording import Recording
 from gateway.calls.repair import repair_recordings
+from gateway.calls.requests import load_clip, run_tool
 from gateway.calls.settings import CallSettings
 from gateway.calls.supervisor import Supervisor
 from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
@@ -42,7 +43,7 @@ from gateway.carriers.twilio.signature import SignatureCheck
 from gateway.carriers.twilio.twiml import connect_stream
 from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
 from gateway.config import ConfigError
-from gateway.contracts import CallLeg, EndReason, Fact, LegCore, RequestFailed, RunBlocking, VoiceBackend
+from gateway.contracts import CallLeg, EndReason, Fact, LegCore, RunBlocking, VoiceBackend
 from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
 from gateway.dialplan.steps import StepMachine
@@ -52,7 +53,6 @@ from gateway.net.pacing import PacingClock
 from gateway.settings import Secrets, Settings
 from gateway.telemetry.lag import watch_loop
 from gateway.telemetry.metrics import Metrics
-from gateway.tools import ArgumentsWrong
 from gateway.traces.format import Header
 from gateway.traces.pseudonyms import Pseudonyms
 from gateway.traces.recorder import Recorder
@@ -61,8 +61,6 @@ __all__ = ["Gateway", "Parts", "build_core"]
 
 # The leg cores by the name that traces know them by. A new carrier is one line here.
 LEG_CORES: Mapping[str, Callable[[str], LegCore]] = {"twilio": TwilioLegCore}
-
-_CLIPS = Path(__file__).parent / "calls" / "clips"
 
 Synthesize = Callable[[str, str | None], Awaitable[bytes]]
 Watch = Callable[[str, Fact], None]
@@ -127,13 +125,14 @@ class Gateway:
         self._pseudonyms: Pseudonyms | None = None
         self._twilio: TwilioCalls | None = None
         self._drain_time = trio.CancelScope()
+        self._measures = Measures(parts.metrics)
         self.clock = PacingClock()
         self._doors: trio.Nursery | None = None
         self._calls: trio.Nursery | None = None
         self.supervisor = Supervisor(
             most_active=settings.calls.max_active,
             run_blocking=parts.run_blocking,
-            ended=self._ended,
+            ended=lambda call: self._measures.ended(call.record),
             log=parts.log,
         )
         self._services = Services(
@@ -251,7 +250,7 @@ class Gateway:
         except Exception:  # noqa: BLE001 - containment: Twilio tells this caller that we are sorry
             self._log.exception("call.not_built", carrier_call=incoming.call_sid)
             return
-        self._metrics.calls_active.labels(carrier=call.record.carrier, direction="inbound").inc()
+        self._measures.began(call.record)
         await self.supervisor.host(call, folder)
 
     def _build(self, leg: CallLeg, incoming: IncomingCall) -> tuple[Call, Path | None]:
@@ -312,54 +311,16 @@ class Gateway:
             gateway_version=_version(),
         )
 
-    def _ended(self, call: Call) -> None:
-        record = call.record
-        at_ms = {line.what: line.at_ms for line in reversed(record.lines)}  # when each thing first happened
-        for stage, what in _SETUP_STAGES.items():
-            if what in at_ms:
-                self._metrics.call_setup_s.labels(stage=stage).observe(at_ms[what] / 1000)
-        if {"call.started", "session.opened"} <= at_ms.keys():
-            connect_ms = at_ms["session.opened"] - at_ms["call.started"]
-            self._metrics.backend_connect_s.observe(connect_ms / 1000)
-        inbound = {"carrier": record.carrier, "direction": "inbound"}
-        self._metrics.calls_active.labels(**inbound).dec()
-        self._metrics.calls.labels(**inbound, result=str(record.reason)).inc()
-        self._metrics.call_duration_s.observe(record.duration_ms / 1000)
-        self._metrics.recordings.labels(result=record.recording.partition(":")[0]).inc()
-        dropped = self._metrics.audio_dropped_ms.labels(leg="caller", reason="overflow")
-        dropped.inc(record.caller_audio_dropped_ms)
-
     def _watch(self, call_id: str, fact: Fact) -> None:
-        match fact.name:
-            case "turn.answered":
-                self._metrics.turn_latency_s.observe(fact.fields["latency_ms"] / 1000)
-            case "voice.troubled":
-                self._metrics.backend_errors.labels(code=fact.fields["code"]).inc()
-            case "carrier.troubled":
-                what = fact.fields["what"]
-                self._metrics.carrier_trouble.labels(carrier="twilio", what=what).inc()
-                if what in ("media_gap", "media_discarded"):
-                    self._metrics.media_chunk_gaps.inc()
+        self._measures.happened("twilio", fact)
         self._parts.watch(call_id, fact)
 
-    # -- requests
-
     async def _load_clip(self, name: str) -> bytes:
-        try:
-            clip = await self._parts.run_blocking(read_wav, _CLIPS / f"{name}.wav")
-        except (OSError, ValueError) as error:
-            raise RequestFailed(str(error)) from error
-        return convert(clip.pcm, clip.rate_hz, 24000)
+        return await load_clip(name, self._parts.run_blocking)
 
     async def _run_tool(self, name: str, arguments: str) -> str:
-        tool = self._dialplan.tools[name]
-        try:
-            return await tool.run(arguments, self._parts.run_tool_blocking or self._parts.run_blocking)
-        except ArgumentsWrong as error:
-            raise RequestFailed(str(error)) from error
-        except Exception as error:
-            self._log.exception("tool.raised", tool=name)
-            raise RequestFailed(f"{type(error).__name__}") from error
+        run_blocking = self._parts.run_tool_blocking or self._parts.run_blocking
+        return await run_tool(self._dialplan.tools, name, arguments, run_blocking, self._log)
 
     # -- Twilio
 
@@ -412,9 +373,6 @@ class Gateway:
                 f"calls.folder = {str(folder)!r}: {error}; it must be a folder of ours"
             ) from None
 
-
-# What of a call's record ends each stage of its set-up.
-_SETUP_STAGES = {"start": "call.started", "backend_ready": "session.ready"}
 
 _END_S = 7.0  # a teardown has two seconds to be polite, two for the trace and two for the record
 _LOOK_S = 0.2

@@ -158,7 +158,7 @@ class Conversation:
         """Time passes."""
         self._interruptions.advance(self._session, now)
         if self._owed_since is not None and now - self._owed_since > self._dead_air_s:
-            self._lose("lost", f"no answer for {self._dead_air_s:g} s", now)
+            self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
         away = self._sessions.lost_since is not None
         waiting = away and self._owed_since is not None
         if self._outage.due(now, waiting=waiting, sounding=self._downlink.speaking(now)):
@@ -302,7 +302,7 @@ class Conversation:
     def _troubled(self, trouble: said.VoiceTrouble, now: float) -> None:
         self._emit(c.Fact("voice.troubled", {"code": trouble.code, "message": trouble.message}))
         if trouble.code == "session_expired":
-            self._lose("lost", trouble.message, now)
+            self._lose("expired", trouble.message, now)
 
     # -- the caller speaks
 
@@ -354,13 +354,21 @@ class Conversation:
         self._speaking = False
         if self._recovery.wanted:
             self._owed_since = now
-        follow = {"lost": self._sessions.lost, "refused": self._sessions.refused}
-        found = self._sessions.busy(now, retry_after_s) if how == "busy" else follow[how](now)
-        if not found:
+        if not self._follow(how, now, retry_after_s):
             self._wish = VoiceGone()
         elif self._filler_clip is None:
             self._filler_clip = self._numbers()
             self._emit(c.LoadClip(id=self._filler_clip, name=_FILLER))
+
+    def _follow(self, how: str, now: float, retry_after_s: float) -> bool:
+        """Another session is to be had, now or later."""
+        match how:
+            case "busy":
+                return self._sessions.busy(now, retry_after_s)
+            case "refused":
+                return self._sessions.refused(now)
+            case _:
+                return self._sessions.lost(now)
 
     def _fill(self) -> None:
         if self._filler is not None:

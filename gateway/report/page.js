@@ -25,6 +25,9 @@ const play = byId("play");
 const slider = byId("position");
 const playhead = byId("playhead");
 const beginsS = parseFloat(track.dataset.begins);
+const spoken = [...document.querySelectorAll("[data-from]")].map((said) => ({
+  said, from: Number(said.dataset.from), to: Number(said.dataset.to),
+}));
 
 function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -37,9 +40,7 @@ function show(follow) {
   slider.value = audio.currentTime;
   slider.setAttribute("aria-valuetext", clock(audio.currentTime));
   byId("clock").textContent = clock(audio.currentTime);
-  for (const said of document.querySelectorAll("[data-from]")) {
-    said.classList.toggle("now", atS >= said.dataset.from && atS < said.dataset.to);
-  }
+  for (const { said, from, to } of spoken) said.classList.toggle("now", atS >= from && atS < to);
   const x = atS * pixelsPerSecond() - scroller.scrollLeft;
   if (follow && (x < 0 || x > scroller.clientWidth * 0.9)) {
     scroller.scrollLeft += x - scroller.clientWidth * 0.1;

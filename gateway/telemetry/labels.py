@@ -39,9 +39,15 @@ BACKEND_CODES = frozenset(
         "response_cancel_not_active",
         "server_error",
         "session_expired",
+        "unknown_event",
         "unknown_parameter",
     }
 )
+
+# How a session with the voice failed: the connection broke, no answer came, its hour was over, the voice had no
+# room, or would not have us.
+BACKEND_LOSSES = frozenset({"lost", "silent", "expired", "busy", "refused"})
+INTERRUPTIONS = frozenset({"cut", "ignored"})
 
 # What was wrong with a request at the public door.
 SIGNATURE_KINDS = frozenset(

@@ -90,11 +90,25 @@ class Metrics:
             what=labels.CARRIER_TROUBLES,
         )
 
+        self.interruptions = self._counters(
+            "gw_interruptions_total",
+            "Items of the agent that callers cut, and sounds that were no interruption.",
+            result=labels.INTERRUPTIONS,
+        )
+
         self.backend_connect_s = self._histogram(
             "gw_backend_connect_seconds", "Connecting to the voice.", _OPERATION_S
         )
         self.backend_errors = self._counters(
             "gw_backend_errors_total", "Errors from the voice.", code=labels.BACKEND_CODES
+        )
+        self.backend_losses = self._counters(
+            "gw_backend_losses_total",
+            "Sessions of the voice that failed in a call, by how.",
+            reason=labels.BACKEND_LOSSES,
+        )
+        self.backend_renewals = self._counter(
+            "gw_backend_renewals_total", "Sessions that were replaced before their hour was over."
         )
 
         self.event_loop_lag_s = self._histogram(

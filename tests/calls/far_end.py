@@ -26,6 +26,7 @@ class Item:
         self.exact = form.encoding == "pcmu"
         self.received_bytes = 0  # of the voice's audio
         self.sent = 0  # how far it went out, in bytes of G.711
+        self.head = 0  # where the far end is in it, likewise
         self.played = 0  # how far the caller has heard it, likewise
         self.dropped = False  # the voice was told that the caller hears no more of it
         self.cleared = False  # some of it was taken back from the far end, and may be played once more
@@ -107,8 +108,8 @@ class FarEnd:
         self.played_to_ms += 1
         frame = self._frame
         if frame.item is not None:
-            heard = frame.at + min(frame.size, self._frame_ms * BYTES_PER_MS)
-            frame.item.played = max(frame.item.played, heard)
+            frame.item.head = frame.at + min(frame.size, self._frame_ms * BYTES_PER_MS)
+            frame.item.played = max(frame.item.played, frame.item.head)
         if self._frame_ms < FRAME_MS:
             return []
         self._frame = None
@@ -119,10 +120,10 @@ class FarEnd:
         item = frame.item
         if item is None or not item.exact:
             return
-        assert frame.at <= item.played, f"{item.name}: {item.played} to {frame.at} were left out"
-        if frame.at < item.played:
-            assert item.cleared, f"{item.name}: {frame.at} to {item.played} are heard twice, and nothing was cut"
-            again = item.played - frame.at
+        again = item.head - frame.at
+        assert again >= 0, f"{item.name}: {item.head} to {frame.at} were left out"
+        if again:
+            assert item.cleared, f"{item.name}: {frame.at} to {item.head} are heard twice, and nothing was cut"
             assert again <= self.repeat_bytes, f"{item.name}: {again} bytes are heard twice"
         item.cleared = False
 

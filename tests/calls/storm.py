@@ -1,0 +1,304 @@
+"""A call core in a storm: whatever its far end and its voices do, what must hold is asserted after every input."""
+
+import base64
+import json
+import random
+from collections import deque
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway import contracts as c
+from gateway.calls.barge_in import BargeInSettings
+from gateway.calls.core import CallCore, CallSettings
+from gateway.carriers.twilio.leg_core import TwilioLegCore
+from gateway.dialplan.actions import Action
+from gateway.dialplan.actions.converse import Converse
+from gateway.dialplan.steps import StepMachine
+from tests.calls.far_end import BYTES_PER_MS, FRAME_MS, FarEnd, Frame, Item, frames_of
+from tests.calls.far_voice import Tell
+from tests.calls.ladder import CALL_SID, STREAM_SID, Ladder
+
+LEAD_MS = 200
+_CALLER = base64.b64encode(b"\xff" * 160).decode()
+# Bounds are sums of seconds as floats, rounded to the microsecond.
+_ROUNDING_MS = 0.01
+
+
+class Weather(NamedTuple):
+    """What a history cannot change. `down_ms`, `up_ms`: how long a message takes to the far end, and back."""
+
+    voices: tuple[c.VoiceTraits, ...] = (c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu")),)
+    steps: tuple[Action, ...] = (Converse(agent="reception"),)
+    fallback: tuple[Action, ...] = ()
+    barge_in: BargeInSettings = BargeInSettings()
+    greeting: str | None = None
+    idle_s: float = 0.0
+    dead_air_s: float = 10.0
+    renew_s: float = 3300.0
+    down_ms: int = 0
+    up_ms: int = 0
+    tick_ms: int = 0
+
+    @property
+    def interruptible(self) -> bool:
+        return all(step.interruptible for step in self.steps if isinstance(step, Converse))
+
+    def core(self) -> CallCore:
+        agent = c.Agent(name="reception", greeting=self.greeting, tools=(c.Tool(name="hours"),))
+        return CallCore(
+            TwilioLegCore(CALL_SID),
+            lambda call: StepMachine(self.steps, call, self.fallback),
+            {"reception": agent},
+            frozenset({"front_desk"}),
+            CallSettings(
+                voices=self.voices,
+                idle_s=self.idle_s,
+                dead_air_s=self.dead_air_s,
+                renew_s=self.renew_s,
+                barge_in=self.barge_in,
+            ),
+            random.Random(0),
+        )
+
+
+class Storm(Ladder):
+    """One call. Time passes by `passes`; whatever else happens, happens between two milliseconds."""
+
+    def __init__(self, weather: Weather) -> None:
+        super().__init__()
+        self.weather = weather
+        self.core = weather.core()
+        self.far = FarEnd()
+        self.ms = 0
+        self.sessions: dict[int, Tell] = {}
+        self.items: list[Item] = []  # all, youngest last
+        self.tools: list[str] = []
+        self.clips: list[int] = []
+        self.transfers: list[str] = []
+        self.presses = 0
+        self.closing = False
+        self.marks_are_true = True
+        self.mark_fates: deque[str] = deque()
+        self.frames_to_discard = 0
+        self._history: list[tuple[c.Port, str, float, list[c.Output]]] = []
+        self._line_ms = 0
+        self._last_item: Item | None = None
+        self._down: deque[tuple[int, str, Any]] = deque()
+        self._up: deque[tuple[int, str]] = deque()
+        self._stalled_until_ms = 0
+        self._chunk = 0
+
+    # -- time, and what travels
+
+    def passes(self, ms: int) -> None:
+        for _ in range(ms):
+            if self.core.ended is not None:
+                return
+            self.ms += 1
+            self.now = self.ms / 1000
+            self._play()
+            if self.ms % FRAME_MS == 0:
+                self._speak()
+            while self._up and self._up[0][0] <= self.ms:
+                self._feed("carrier", self._up.popleft()[1])
+            if self.ms % FRAME_MS == self.weather.tick_ms:
+                self._feed("tick", "")
+
+    def stalls(self, ms: int) -> None:
+        """For so long nothing comes from Twilio; then all of it at once."""
+        self._stalled_until_ms = self.ms + ms
+
+    def sends(self, message: dict[str, Any]) -> None:
+        """Twilio says something; it arrives behind all that it said before."""
+        due_ms = max(self.ms + self.weather.up_ms, self._stalled_until_ms)
+        if self._up:
+            due_ms = max(due_ms, self._up[-1][0])
+        self._up.append((due_ms, json.dumps(message | {"streamSid": STREAM_SID, "sequenceNumber": "2"})))
+
+    def _play(self) -> None:
+        marks = self.far.play_1_ms()
+        while self._down and self._down[0][0] <= self.ms:
+            _, kind, what = self._down.popleft()
+            if kind == "media":
+                self.far.media(what)
+            elif kind == "mark":
+                marks += self.far.mark(what)
+            else:
+                lag_ms = self.far.played_to_ms - what
+                self.far.repeat_bytes = (int(lag_ms) + FRAME_MS + 1) * BYTES_PER_MS
+                marks += self.far.clear()
+        for name in marks:
+            self._return(name)
+
+    def _return(self, name: str) -> None:
+        mark = {"event": "mark", "mark": {"name": name}}
+        match self.mark_fates.popleft() if self.mark_fates else "returned":
+            case "lost":
+                self.marks_are_true = False
+            case "twice":
+                self.sends(mark)
+                self.sends(mark)
+            case _:
+                self.sends(mark)
+
+    def _speak(self) -> None:
+        self._chunk += 1
+        if self.frames_to_discard:
+            self.frames_to_discard -= 1
+            return
+        timestamp = str(135 + FRAME_MS * self._chunk)
+        media = {"track": "inbound", "chunk": str(self._chunk), "timestamp": timestamp, "payload": _CALLER}
+        self.sends({"event": "media", "media": media})
+
+    # -- the keeper's book
+
+    @property
+    def wires(self) -> list[Tell]:
+        """The sessions that are wanted and not gone, oldest first."""
+        return [tell for tell in self.sessions.values() if not tell.closed]
+
+    @property
+    def talking(self) -> Tell | None:
+        """The session whose words reach the core as the voice's."""
+        wires = self.wires
+        return wires[0] if wires and wires[0].opened else None
+
+    def opens(self, tell: Tell) -> None:
+        tell.opened = True
+        self.command(c.VoiceOpened(session=tell.number))
+
+    def says(self, tell: Tell, event: dict[str, Any]) -> None:
+        """A session says something, and the keeper hands it on as what it is by then."""
+        if tell.closed:
+            return
+        if tell is self.talking:
+            self.voice(**event)
+        else:
+            text = json.dumps({"event_id": "e"} | event)
+            self.command(c.StandbySaid(session=tell.number, event=text))
+
+    def goes(self, tell: Tell, *, refused: bool = False, busy_s: float | None = None) -> None:
+        """The connection ends, or could not be had."""
+        tell.closed = True
+        self.command(c.VoiceEnded(session=tell.number, refused=refused, busy_s=busy_s))
+
+    def audio(self, tell: Tell, response: str, name: str, size_bytes: int) -> None:
+        audio, event = tell.delta(response, name, size_bytes)
+        item = tell.items[name]
+        if item not in self.items:
+            self.items.append(item)
+        self.says(tell, event | {"delta": base64.b64encode(audio).decode()})
+
+    # -- one input, and all that must hold after it
+
+    def _feed(self, port: c.Port, data: str) -> "Storm":
+        was_over = self.core.ended is not None
+        self.core.feed(port, data, self.now)
+        outputs = self.core.drain()
+        self._history.append((port, data, self.now, outputs))
+        self.out += outputs
+        assert not (was_over and outputs), f"after the end came {outputs}"
+        for at, output in enumerate(outputs):
+            self._take(output)
+            is_last = at == len(outputs) - 1
+            assert is_last or not isinstance(output, c.Ended), f"after the end came {outputs[at + 1 :]}"
+        self._check_interruption(outputs)
+        self._check_heard()
+        return self
+
+    def _take(self, output: c.Output) -> None:
+        match output:
+            case c.CarrierMessage():
+                self._carry(json.loads(output.data))
+            case c.VoiceMessage():
+                self.sessions[output.session].take(output.data)
+            case c.OpenVoice():
+                traits = next(each for each in self.weather.voices if each.name == output.backend)
+                assert output.session not in self.sessions
+                self.sessions[output.session] = Tell(output, traits)
+            case c.CloseVoice():
+                tell = self.sessions[output.session]
+                assert not tell.was_closed, f"session {tell.number} is closed twice"
+                tell.closed = tell.was_closed = True
+            case c.RunTool():
+                self.tools.append(output.id)
+            case c.LoadClip() | c.Synthesize():
+                self.clips.append(output.id)
+            case c.TransferCall():
+                self.transfers.append(output.destination)
+            case c.Fact(name="tool.called"):
+                self.closing = self.closing or output.fields["tool"] in ("end_call", "transfer_call")
+            case c.Fact(name="agent.interrupted"):
+                for item in self.items:
+                    item.dropped = item.dropped or item.name == output.fields["item"]
+
+    def _carry(self, message: dict[str, Any]) -> None:
+        due_ms = self.ms + self.weather.down_ms
+        match message["event"]:
+            case "media":
+                payload = base64.b64decode(message["media"]["payload"])
+                self._down.append((due_ms, "media", self._recognize(payload)))
+                self._line_ms += len(payload) // BYTES_PER_MS
+            case "mark":
+                self._down.append((due_ms, "mark", message["mark"]["name"]))
+            case "clear":
+                self._down.append((due_ms, "clear", self.heard_ms()))
+            case other:
+                raise AssertionError(f"Twilio knows no {other}")
+
+    def _recognize(self, payload: bytes) -> list[Frame]:
+        candidates = sorted(self.items, key=lambda item: (item.dropped, item is not self._last_item))
+        frames = frames_of(payload, candidates)
+        self._last_item = frames[-1].item or self._last_item
+        return frames
+
+    def _check_interruption(self, outputs: list[c.Output]) -> None:
+        """An interruption takes back whatever has not been heard."""
+        if any(isinstance(output, c.Fact) and output.name == "agent.interrupted" for output in outputs):
+            for item in self.items:
+                unheard = item.received_ms >= 1 and not item.sent
+                assert item.dropped or not unheard, f"{item.name} was not heard, and is not cut"
+                for tell in self.wires:
+                    if unheard and item.name in tell.items:
+                        assert tell.truncated[item.name] == 0
+
+    def _check_heard(self) -> None:
+        downlink = self.core._downlink
+        if downlink is None:
+            return
+        ledger, heard = downlink.ledger, downlink.ledger.heard
+        assert heard.low_ms <= heard.high_ms <= ledger.sent_ms + _ROUNDING_MS
+        assert ledger.sent_ms == self._line_ms, "the ledger is not what was sent"
+        assert heard.low_ms <= self.far.played_to_ms + _ROUNDING_MS, "low is above what was played"
+        assert self.far.played_to_ms <= heard.high_ms + _ROUNDING_MS, "high is below what was played"
+        assert self.far.queued_ms <= LEAD_MS, "more than the lead is at the far end"
+        for item in self.items[-8:]:
+            entry = ledger.item(item.name)
+            if item.dropped or not entry.received_ms:
+                continue
+            slack_ms = _ROUNDING_MS if item.exact else 4
+            played_ms = item.played / BYTES_PER_MS
+            assert 0 <= entry.low_ms <= entry.high_ms <= entry.received_ms + _ROUNDING_MS
+            assert entry.sent_ms <= entry.received_ms + _ROUNDING_MS
+            assert entry.low_ms <= played_ms + slack_ms, f"{item.name}: low is above what was played"
+            assert played_ms <= entry.high_ms + slack_ms, f"{item.name}: high is below what was played"
+
+    # -- the end
+
+    def ends(self) -> None:
+        """Hang up, if nobody has, and see that all of it was given back and can be had again."""
+        self.command(c.HangUp(reason=c.EndReason.OPERATOR))
+        self._feed("tick", "")
+        self.command(c.VoiceOpened(session=1))
+        self.stop()
+        assert len(self.all(c.Ended)) == 1
+        opened = [request.session for request in self.all(c.OpenVoice)]
+        assert sorted(request.session for request in self.all(c.CloseVoice)) == opened
+        self._replay()
+
+    def _replay(self) -> None:
+        again = self.weather.core()
+        for port, data, now, outputs in self._history:
+            again.feed(port, data, now)
+            assert msgspec.json.encode(again.drain()) == msgspec.json.encode(outputs)

@@ -1,0 +1,165 @@
+from pathlib import Path
+
+from gateway.report import happenings as h
+from gateway.report.reading import read_call
+from gateway.report.story import Story, tell
+
+TRACES = Path(__file__).parent.parent / "traces"
+S = 1_000_000
+
+
+def recorded(name: str) -> Story:
+    return tell(read_call(TRACES / name).happenings)
+
+
+def answer(at_us: int, ms: int, *, item: str = "item") -> list[h.Happening]:
+    """An answer that is given and sent at once."""
+    return [h.AgentSpoke(at_us, "resp", item, ms), h.AgentSpokeAll(at_us, item), h.AudioSent(at_us, ms)]
+
+
+def test_a_recorded_call_is_told_in_the_order_in_which_it_was_heard():
+    story = recorded("spoken")
+
+    assert [(u.who, u.text.split(",")[0]) for u in story.utterances] == [
+        ("agent", "Thank you for calling the Harbour Kitchen. How can I help you?"),
+        ("caller", "Hello"),
+        ("agent", "We are open from Tuesday to Sunday"),
+        ("caller", "Sorry can I book the table for four people."),
+        ("agent", "I would be glad to book a table for you. For which day?"),
+    ]
+
+
+def test_the_agents_words_stand_where_his_audio_was_to_be_heard_not_where_the_voice_gave_it():
+    greeting = recorded("spoken").utterances[0]
+
+    assert (greeting.from_us, greeting.to_us) == (0, 3_220_000)
+
+
+def test_the_callers_words_stand_where_the_voice_heard_him_speak():
+    question = recorded("spoken").utterances[1]
+
+    assert 3_800_000 < question.from_us < 4_000_000
+    assert question.to_us == 6_444_000
+
+
+def test_a_cut_answer_ends_where_it_was_cut_and_knows_what_was_heard_of_it():
+    answered = recorded("spoken").utterances[2]
+
+    assert answered.cut is not None
+    assert answered.to_us <= answered.cut.t_us
+    assert answered.text.startswith(answered.cut.heard)
+    assert answered.cut.low_us is not None
+    assert answered.cut.high_us is not None
+    assert answered.from_us < answered.cut.low_us <= answered.cut.high_us <= answered.to_us
+
+
+def test_an_answer_that_is_held_and_resumed_has_a_stretch_before_and_one_behind():
+    story = tell(
+        [
+            h.AgentSpoke(0, "resp", "item", 1000),
+            h.AgentSpokeAll(0, "item"),
+            h.AudioSent(0, 400),
+            h.Cleared(300_000),
+            h.AudioSent(900_000, 720),
+        ]
+    )
+
+    assert [u.spans for u in story.utterances] == [[(0, 300_000), (900_000, 1_620_000)]]
+
+
+def test_what_waits_behind_a_cut_is_never_heard():
+    story = tell(
+        [
+            h.AgentSpoke(0, "resp", "first", 1000),
+            h.AudioSent(0, 200),
+            h.Cleared(100_000),
+            h.Told(100_000, "agent.interrupted", {"item": "first", "heard_low_ms": 80, "heard_high_ms": 100}),
+            *answer(S, 200, item="second"),
+        ]
+    )
+
+    assert [(u.item, u.spans) for u in story.utterances] == [
+        ("first", [(0, 100_000)]),
+        ("second", [(S, 1_200_000)]),
+    ]
+
+
+def test_items_follow_each_other_in_whole_frames():
+    story = tell(
+        [
+            h.AgentSpoke(0, "resp", "first", 95),
+            h.AgentSpokeAll(0, "first"),
+            h.AgentSpoke(0, "resp", "second", 90),
+            h.AgentSpokeAll(0, "second"),
+            h.AudioSent(0, 100),
+            h.AudioSent(0, 100),
+        ]
+    )
+
+    assert [(u.item, u.spans) for u in story.utterances] == [
+        ("first", [(0, 100_000)]),
+        ("second", [(100_000, 200_000)]),
+    ]
+
+
+def test_a_sound_that_was_ignored_is_told_as_such():
+    story = tell(
+        [
+            h.CallerBegan(S, "cough", S),
+            h.CallerStopped(2 * S, "cough", 2 * S, None, None, None),
+            h.Told(2 * S, "caller.ignored", {}),
+        ]
+    )
+
+    assert [(u.item, u.ignored) for u in story.utterances] == [("cough", True)]
+
+
+def test_a_caller_who_still_speaks_when_the_call_ends_speaks_to_its_end():
+    story = tell([h.CallerBegan(S, "turn", S), h.Told(3 * S, "call.ending", {"reason": "caller_hung_up"})])
+
+    assert [u.spans for u in story.utterances] == [[(S, 3 * S)]]
+
+
+def test_a_clip_is_told_with_its_text():
+    story = tell([h.ClipNamed(0, "clip1", "Good morning."), *answer(S, 100, item="clip1")])
+
+    assert [(u.who, u.text) for u in story.utterances] == [("agent", "Good morning.")]
+
+
+def test_a_fact_that_nobody_knows_yet_is_an_event_like_any_other():
+    story = tell([h.Told(S, "moon.risen", {"phase": "full"})])
+
+    assert [(e.kind, e.name, e.fields) for e in story.events] == [("fact", "moon.risen", {"phase": "full"})]
+
+
+def test_facts_whose_fields_have_another_shape_are_events_all_the_same():
+    story = tell([h.Told(S, "agent.interrupted", {"item": 7}), h.Told(S, "caller.said", {"text": None})])
+
+    assert [event.name for event in story.events] == ["agent.interrupted", "caller.said"]
+    assert story.cuts == []
+
+
+def test_a_key_is_told_with_its_digit_which_no_fact_has():
+    story = tell([h.KeyPressed(S, "4"), h.Told(S, "digit.pressed", {})])
+
+    assert [event.fields for event in story.events] == [{"digit": "4"}]
+
+
+def test_marks_know_when_they_came_back_and_whether_a_clear_sent_them():
+    story = tell(
+        [
+            h.MarkSent(0, "g0:20"),
+            h.MarkReturned(20_000, "g0:20"),
+            h.MarkSent(20_000, "g0:120"),
+            h.Cleared(50_000),
+            h.MarkReturned(51_000, "g0:120"),
+            h.MarkSent(S, "g1:220"),
+            h.MarkReturned(S, "unknown"),
+        ]
+    )
+
+    assert [(m.name, m.returned_us, m.cleared) for m in story.marks] == [
+        ("g0:20", 20_000, False),
+        ("g0:120", 51_000, True),
+        ("g1:220", None, False),
+    ]
