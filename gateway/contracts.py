@@ -6,78 +6,51 @@ A call is one `CallCore` (calls/core.py) between two halves that it knows only t
     VoiceConnection (driver) <-> SessionCore (core)    the voice's half, voice/session_core.py
 
 What enters a call core is an *input*: text or bytes on one of four ports, with the time. What leaves it
-is an *output*. Inputs and outputs are all that a trace holds, so everything here can be written to JSON.
+is an *output*; both are in messages.py, and are all that a trace holds.
 Drivers decide nothing; cores know no clock, socket or task. `now` is always seconds since the call began.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from gateway.endings import ENDINGS as ENDINGS
+from gateway.endings import Ending as Ending
+from gateway.endings import EndReason as EndReason
 from gateway.media.heard import Heard as Heard
+from gateway.messages import AnswerCall as AnswerCall
+from gateway.messages import CarrierClosed as CarrierClosed
+from gateway.messages import CarrierMessage as CarrierMessage
+from gateway.messages import ClipFailed as ClipFailed
+from gateway.messages import ClipReady as ClipReady
+from gateway.messages import CloseVoice as CloseVoice
+from gateway.messages import Command as Command
+from gateway.messages import Cut as Cut
+from gateway.messages import Ended as Ended
+from gateway.messages import Fact as Fact
+from gateway.messages import HangUp as HangUp
+from gateway.messages import LoadClip as LoadClip
+from gateway.messages import OpenVoice as OpenVoice
+from gateway.messages import Output as Output
+from gateway.messages import Port as Port
+from gateway.messages import Request as Request
+from gateway.messages import RunTool as RunTool
+from gateway.messages import StandbySaid as StandbySaid
+from gateway.messages import Synthesize as Synthesize
+from gateway.messages import ToolDone as ToolDone
+from gateway.messages import TransferCall as TransferCall
+from gateway.messages import TransferRefused as TransferRefused
+from gateway.messages import TransferTaken as TransferTaken
+from gateway.messages import VoiceEnded as VoiceEnded
+from gateway.messages import VoiceMessage as VoiceMessage
+from gateway.messages import VoiceOpened as VoiceOpened
 from gateway.tools import Tool as Tool
 from gateway.tools import as_tools
 
 T = TypeVar("T")
-
-# -- how a call ends ----------------------------------------------------------------------------------
-
-
-class EndReason(enum.StrEnum):
-    """How a call ended. The first reason given wins; there is never a second one."""
-
-    CALLER_HUNG_UP = "caller_hung_up"
-    PLAN_ENDED = "plan_ended"
-    AGENT_HUNG_UP = "agent_hung_up"
-    TRANSFERRED = "transferred"
-    REJECTED = "rejected"
-    OPERATOR = "operator"
-    DRAINED = "drained"
-    TOO_LONG = "too_long"
-    CARRIER_LOST = "carrier_lost"
-    CARRIER_SILENT = "carrier_silent"
-    CARRIER_STALLED = "carrier_stalled"
-    CARRIER_INVALID = "carrier_invalid"
-    NEVER_STARTED = "never_started"
-    VOICE_UNAVAILABLE = "voice_unavailable"
-    UNAPOLOGIZED = "unapologized"
-    BUG = "bug"
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """What an `EndReason` means to the outside.
-
-    `fault`: whose failure it was. `sip_status`: the answer or the cause towards a SIP peer (RFC 3261 §21,
-    RFC 3326). `twilio`: what `/twilio/after` answers.
-    """
-
-    fault: Literal["ours", "theirs", "nobody"]
-    sip_status: int
-    twilio: Literal["hangup", "apologize", "dial", "resume"]
-
-
-ENDINGS: Mapping[EndReason, Ending] = {
-    EndReason.CALLER_HUNG_UP: Ending("nobody", 200, "hangup"),
-    EndReason.PLAN_ENDED: Ending("nobody", 200, "hangup"),
-    EndReason.AGENT_HUNG_UP: Ending("nobody", 200, "hangup"),
-    EndReason.TRANSFERRED: Ending("nobody", 200, "dial"),
-    EndReason.REJECTED: Ending("nobody", 603, "hangup"),
-    EndReason.OPERATOR: Ending("nobody", 200, "hangup"),
-    EndReason.DRAINED: Ending("ours", 503, "apologize"),
-    EndReason.TOO_LONG: Ending("nobody", 200, "hangup"),
-    EndReason.CARRIER_LOST: Ending("theirs", 500, "resume"),
-    EndReason.CARRIER_SILENT: Ending("theirs", 408, "hangup"),
-    EndReason.CARRIER_STALLED: Ending("theirs", 500, "resume"),
-    EndReason.CARRIER_INVALID: Ending("theirs", 400, "apologize"),
-    EndReason.NEVER_STARTED: Ending("theirs", 408, "hangup"),
-    EndReason.VOICE_UNAVAILABLE: Ending("ours", 503, "hangup"),  # the apology was played in the call
-    EndReason.UNAPOLOGIZED: Ending("ours", 503, "apologize"),  # the same, but no apology could be played
-    EndReason.BUG: Ending("ours", 500, "apologize"),
-}
-
 
 # -- who answers --------------------------------------------------------------------------------------
 
@@ -115,207 +88,6 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "tools", as_tools(self.tools))
-
-
-# -- inputs of a call core ----------------------------------------------------------------------------
-
-Port = Literal["carrier", "voice", "command", "tick"]
-
-
-class CarrierClosed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="carrier.closed"):
-    """The carrier's connection is gone. `detail`: what the driver saw, for people."""
-
-    detail: str = ""
-
-
-class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """Mono audio on a voice's wire. `pcm`: 16 bit little endian; `pcmu` and `pcma`: G.711, always at 8 000 Hz."""
-
-    encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
-    rate_hz: int = 24_000
-
-    @property
-    def bytes_per_ms(self) -> int:
-        return self.rate_hz * (2 if self.encoding == "pcm" else 1) // 1000
-
-
-class VoiceTraits(msgspec.Struct, frozen=True, kw_only=True):
-    """How a voice wants to be spoken to. Part of every trace, so that its replay asks for the same session.
-
-    `name`: of its backend. `transcription_model`: what writes the caller's words down; None: nobody does.
-    """
-
-    name: str
-    input: AudioFormat = AudioFormat()
-    output: AudioFormat = AudioFormat()
-    transcription_model: str | None = "gpt-4o-mini-transcribe"
-
-
-class VoiceOpened(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="voice.opened"):
-    """The connection asked for by `OpenVoice` stands."""
-
-    session: int
-
-
-class VoiceEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="voice.ended"):
-    """The connection could not be had (`refused`: and never will be) or is gone.
-
-    `busy_s`: the voice has too many callers, and asks us to stay away for so long.
-    """
-
-    session: int
-    refused: bool
-    detail: str = ""
-    busy_s: float | None = None
-
-
-class StandbySaid(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="standby.said"):
-    """An event of a session that is made ready while another one still talks. `event`: JSON text."""
-
-    session: int
-    event: str
-
-
-class ClipReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="clip.ready"):
-    """The audio of a `Synthesize` or `LoadClip`. `pcm`: PCM16 little endian mono at 24 000 Hz."""
-
-    id: int
-    pcm: bytes
-
-
-class ClipFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="clip.failed"):
-    id: int
-    detail: str
-
-
-class ToolDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool.done"):
-    """What a tool answered, or, with `failed`, what to tell the model instead."""
-
-    id: str
-    output: str
-    failed: bool = False
-
-
-class TransferRefused(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transfer.refused"):
-    destination: str
-    detail: str
-
-
-class TransferTaken(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transfer.taken"):
-    """The carrier will connect the caller with `destination` as soon as this call ends."""
-
-    destination: str
-
-
-class HangUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hang_up"):
-    """An operator, a drain or a deadline ends the call."""
-
-    reason: EndReason
-
-
-Command = (
-    CarrierClosed
-    | VoiceOpened
-    | VoiceEnded
-    | StandbySaid
-    | ClipReady
-    | ClipFailed
-    | ToolDone
-    | TransferRefused
-    | TransferTaken
-    | HangUp
-)
-
-
-# -- outputs of a call core ---------------------------------------------------------------------------
-
-
-class CarrierMessage(msgspec.Struct, frozen=True, tag_field="type", tag="carrier"):
-    """To the carrier's wire, in emit order."""
-
-    data: str | bytes
-
-
-class VoiceMessage(msgspec.Struct, frozen=True, tag_field="type", tag="voice"):
-    """To the wire of a voice's session, in emit order. `caller_ms`: caller audio in it; 0: control, never dropped."""
-
-    data: str
-    caller_ms: int = 0
-    session: int = 1
-
-
-class Cut(msgspec.Struct, frozen=True, tag_field="type", tag="cut"):
-    """The agent was interrupted: what came before this output must reach both wires within its deadline."""
-
-
-class AnswerCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="answer_call"):
-    pass
-
-
-class TransferCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transfer_call"):
-    """Answered by `TransferTaken` or `TransferRefused`. `destination`: a key of the dialplan, never a number."""
-
-    destination: str
-
-
-class OpenVoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="open_voice"):
-    """Answered by `VoiceOpened`, then at some time `VoiceEnded`. `backend`: which of the call's voices.
-
-    A session that is opened while another one stands is its standby: what it says enters as `StandbySaid`, until
-    the other one is closed.
-    """
-
-    session: int
-    agent: str
-    backend: str
-
-
-class CloseVoice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="close_voice"):
-    """No answer; nothing of that session enters the core any more."""
-
-    session: int
-
-
-class Synthesize(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="synthesize"):
-    """Answered by `ClipReady` or `ClipFailed`."""
-
-    id: int
-    text: str
-    voice: str | None = None
-
-
-class LoadClip(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="load_clip"):
-    """Answered by `ClipReady` or `ClipFailed`. `name`: a WAV that ships with the gateway."""
-
-    id: int
-    name: str
-
-
-class RunTool(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run_tool"):
-    """Answered by `ToolDone`. `arguments`: JSON text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-Request = AnswerCall | TransferCall | OpenVoice | CloseVoice | Synthesize | LoadClip | RunTool
-
-
-class Fact(msgspec.Struct, frozen=True, tag_field="type", tag="fact"):
-    """Something that happened, for log, record and whoever watches. `name`: `noun.past_participle`."""
-
-    name: str
-    fields: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class Ended(msgspec.Struct, frozen=True, tag_field="type", tag="ended"):
-    """The core's last word: the driver ends the call."""
-
-    reason: EndReason
-
-
-Output = CarrierMessage | VoiceMessage | Cut | Request | Fact | Ended
 
 
 # -- the carrier's half -------------------------------------------------------------------------------
@@ -427,6 +199,29 @@ class CallLeg(Protocol):
 
 
 # -- the voice's half ---------------------------------------------------------------------------------
+
+
+class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Mono audio on a voice's wire. `pcm`: 16 bit little endian; `pcmu` and `pcma`: G.711, always at 8 000 Hz."""
+
+    encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
+    rate_hz: int = 24_000
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return self.rate_hz * (2 if self.encoding == "pcm" else 1) // 1000
+
+
+class VoiceTraits(msgspec.Struct, frozen=True, kw_only=True):
+    """How a voice wants to be spoken to. Part of every trace, so that its replay asks for the same session.
+
+    `name`: of its backend. `transcription_model`: what writes the caller's words down; None: nobody does.
+    """
+
+    name: str
+    input: AudioFormat = AudioFormat()
+    output: AudioFormat = AudioFormat()
+    transcription_model: str | None = "gpt-4o-mini-transcribe"
 
 
 class SessionLost(Exception):

@@ -28,6 +28,7 @@ class Tell:
         self.items: dict[str, Item] = {}
         self.truncated: dict[str, int] = {}
         self.unanswered: set[str] = set()  # function calls that are in the conversation
+        self.told = ["root"]  # items of the client that it may name again
         self.digits: list[str] = []
 
     def item(self, name: str, response: str) -> Item:
@@ -55,7 +56,10 @@ class Tell:
             case "conversation.item.truncate":
                 self._truncate(event["item_id"], event["audio_end_ms"])
             case "conversation.item.create":
+                assert event.get("previous_item_id", "root") in self.told, "it is put behind what does not exist"
                 self._create(event["item"])
+            case "conversation.item.delete":
+                self.told.remove(event["item_id"])
 
     def _cancel(self, response: str) -> None:
         assert response in self.running, f"{response} is cancelled, and is not running"
@@ -73,6 +77,8 @@ class Tell:
         self.truncated[name] = end_ms
 
     def _create(self, item: dict[str, Any]) -> None:
+        if "id" in item:
+            self.told.append(item["id"])
         match item["type"]:
             case "function_call":
                 self.unanswered.add(item["call_id"])

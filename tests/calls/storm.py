@@ -28,7 +28,7 @@ _ROUNDING_MS = 0.01
 class Weather(NamedTuple):
     """What a history cannot change. `down_ms`, `up_ms`: how long a message takes to the far end, and back."""
 
-    voices: tuple[c.VoiceTraits, ...] = (c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu")),)
+    voices: tuple[c.VoiceTraits, ...] = (c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu", rate_hz=8000)),)
     steps: tuple[Action, ...] = (Converse(agent="reception"),)
     fallback: tuple[Action, ...] = ()
     barge_in: BargeInSettings = BargeInSettings()
@@ -58,7 +58,7 @@ class Weather(NamedTuple):
                 renew_s=self.renew_s,
                 barge_in=self.barge_in,
             ),
-            random.Random(0),
+            rng=random.Random(0),
         )
 
 
@@ -189,6 +189,14 @@ class Storm(Ladder):
         if item not in self.items:
             self.items.append(item)
         self.says(tell, event | {"delta": base64.b64encode(audio).decode()})
+
+    def speech_began(self, tell: Tell, event: dict[str, Any]) -> None:
+        """The caller speaks: at once, or when it is sure, all that he would still have heard is taken back."""
+        at_stake = [item for item in self.items if len(item.audio) - item.sent >= FRAME_MS * BYTES_PER_MS]
+        self.says(tell, event)
+        if self.weather.interruptible and not self.weather.barge_in.waits and not self.closing:
+            for item in at_stake:
+                assert item.dropped, f"{item.name} would be heard although the caller speaks"
 
     # -- one input, and all that must hold after it
 

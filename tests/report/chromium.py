@@ -100,7 +100,9 @@ class Chromium:
 
     def value(self, script: str) -> Any:
         """What an expression comes to, when it does."""
-        done = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        done = self.ask(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 

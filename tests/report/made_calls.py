@@ -20,7 +20,18 @@ from gateway.traces.format import (
 )
 
 __all__ = [
-    "FRAME_MS", "MadeCall", "clear", "delta", "frame", "header", "mark", "mark_back", "media", "play", "said", "write_recording"
+    "FRAME_MS",
+    "MadeCall",
+    "clear",
+    "delta",
+    "frame",
+    "header",
+    "mark",
+    "mark_back",
+    "media",
+    "play",
+    "said",
+    "write_recording",
 ]
 
 FRAME_MS = 20

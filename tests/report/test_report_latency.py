@@ -17,7 +17,9 @@ def names(turn: Turn) -> list[str]:
 
 
 def stopped(t_us: int, **changes: int | None) -> h.CallerStopped:
-    return h.CallerStopped(t_us=t_us, item="turn", stopped_us=0, carried_us=10, appended_us=10, waited_us=500)._replace(**changes)
+    return h.CallerStopped(
+        t_us=t_us, item="turn", stopped_us=0, carried_us=10, appended_us=10, waited_us=500
+    )._replace(**changes)
 
 
 # -- recorded calls -----------------------------------------------------------------------------------
@@ -217,7 +219,14 @@ anything = st.one_of(
         h.Told,
         times,
         st.sampled_from(
-            ["turn.answered", "tool.called", "tool.answered", "session.lost", "session.ready", "caller.ignored"]
+            [
+                "turn.answered",
+                "tool.called",
+                "tool.answered",
+                "session.lost",
+                "session.ready",
+                "caller.ignored",
+            ]
         ),
         st.just({}),
     ),
