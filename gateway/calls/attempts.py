@@ -47,12 +47,12 @@ class Attempts:
         self._failures = 0
         self._busy_since = None
 
-    def lost(self, now: float) -> Next | None:
+    def lost(self, now: float, failures: int = 1) -> Next | None:
         """The connection broke, or could not be had. None: no voice is left to try."""
         if self._failures >= len(_BACKOFF_S):
             return self.refused(now)
         pause_s = _BACKOFF_S[self._failures] * self._rng.uniform(0.5, 1.0)
-        self._failures += 1
+        self._failures += failures
         return Next(now + pause_s, self.voice)
 
     def busy(self, now: float, retry_after_s: float) -> Next | None:

@@ -142,7 +142,8 @@ class Conversation:
         if self._closing is None:
             self._interruptions.pressed(self._session, now)
             self._session.press(digit)
-            self._stopped_at = self._owed_since = now
+            self._owe(now)
+            self._stopped_at = now
 
     def receive(self, event: str, now: float) -> None:
         """What the session that talks says."""
@@ -157,7 +158,8 @@ class Conversation:
     def advance(self, now: float) -> None:
         """Time passes."""
         self._interruptions.advance(self._session, now)
-        if self._owed_since is not None and now - self._owed_since > self._dead_air_s:
+        open_now = self._sessions.talking.open_since is not None
+        if open_now and self._owed_since is not None and now - self._owed_since > self._dead_air_s:
             self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
         away = self._sessions.lost_since is not None
         waiting = away and self._owed_since is not None
@@ -192,7 +194,7 @@ class Conversation:
             # A caller who is speaking gets his answer when he is done.
             self._session.tool_answered(each, answer, respond=not self._tools.running and not self._speaking)
         if ready and not self._speaking:
-            self._owed_since = now
+            self._owe(now)
 
     def take_wish(self) -> Wish | None:
         """What the agent wants of the call, once; from then on it is heard to its end."""
@@ -258,10 +260,20 @@ class Conversation:
         if self._sessions.talking.ready:
             return  # it was configured once more
         self._emit(c.Fact("session.ready", {"session": session_id}))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask the session that talks for what is wanted of it."""
         self._recovery.go_on(self._session)
         self._sessions.ready(asked=self._recovery.wanted)
         if not self._recovery.wanted:
             self._owed_since = None
+
+    def _owe(self, now: float) -> None:
+        """The voice has something to answer; one that is away is asked for it when it is back."""
+        self._owed_since = now
+        if self._sessions.talking.open_since is None:
+            self._recovery.owe()
 
     def _add_audio(self, event: said.AgentAudio) -> None:
         self._owed_since = None
@@ -356,6 +368,8 @@ class Conversation:
             self._owed_since = now
         if not self._follow(how, now, retry_after_s):
             self._wish = VoiceGone()
+        elif self._sessions.talking.ready:  # the one that stood by talks now
+            self._go_on()
         elif self._filler_clip is None:
             self._filler_clip = self._numbers()
             self._emit(c.LoadClip(id=self._filler_clip, name=_FILLER))
@@ -367,6 +381,8 @@ class Conversation:
                 return self._sessions.busy(now, retry_after_s)
             case "refused":
                 return self._sessions.refused(now)
+            case "silent":  # it took long to find out: not many more tries
+                return self._sessions.lost(now, failures=2)
             case _:
                 return self._sessions.lost(now)
 

@@ -35,6 +35,7 @@ class Interruptions:
         self._settle_leg = settle_leg
         self._flush = flush
         self._ignored: str | None = None  # the turn that was no interruption
+        self._cleared = False  # the agent was silenced at the far end
         self._turn_waits = False  # a turn is over, and it is not sure yet that it was one
 
     def began(self, session: SessionCore, item: str, now: float) -> None:
@@ -95,7 +96,8 @@ class Interruptions:
         """The agent falls silent; what it was saying is kept."""
         if self._downlink.held:
             return
-        if self._downlink.speaking(now):
+        self._cleared = self._downlink.speaking(now)
+        if self._cleared:
             self._downlink.clear(now)
             self._settle_leg(now)
         self._downlink.hold(now)
@@ -106,7 +108,8 @@ class Interruptions:
         """What the agent was saying is dropped, and its voice is told what the caller heard."""
         responding = session.responding
         session.cancel()
-        cut = self._downlink.drop(now)
+        cut = self._downlink.drop(now) if self._downlink.speaking(now) or self._cleared else ()
+        self._downlink.resume()
         for item, heard_ms in cut:
             words = words_heard(session.history.text(item.item), heard_ms, item.received_ms)
             session.truncate(item.item, heard_ms, words)

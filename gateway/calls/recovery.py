@@ -30,6 +30,10 @@ class Recovery:
         """The agent speaks, or had nothing to say: nothing is left to be asked for."""
         self._ask = None
 
+    def owe(self) -> None:
+        """There is something to answer, and nobody who could."""
+        self._ask = self._ask or _Ask.RESPOND
+
     def lost(self, session: SessionCore, *, owed: bool, speaking: bool) -> None:
         """A session is lost. `owed`: it had to answer. `speaking`: the caller speaks."""
         if session.unfinished:
@@ -55,8 +59,8 @@ class Recovery:
 
     def carry_on(self, session: SessionCore) -> bool:
         """Have the agent finish what it was saying. False when all was said."""
-        last = session.history.last
-        said = (last.text or "") if last is not None else ""
+        spoken = [message for message in session.history.messages if message.who == "agent"]
+        said = (spoken[-1].text or "") if spoken else ""
         greeting = self._agent.greeting or ""
         if said and len(session.history.messages) == 1 and greeting.startswith(said):
             rest = greeting.removeprefix(said).strip()

@@ -33,6 +33,7 @@ class Link:
         self.session = session
         self.open_since: float | None = None
         self.ready = False  # the voice has taken our configuration
+        self.closed = False
         self._uplink = uplink
 
     def carry(self, payload: bytes, *, again: bool = False) -> None:
@@ -80,7 +81,7 @@ class Sessions:
 
     def opened(self, number: int, now: float) -> None:
         """The connection stands."""
-        if number == self.talking.number:
+        if self.is_talking(number):
             self._configure(self.talking, now)
             self._seed(self.talking)
             self._emit(Fact("session.opened", {"voice": self.talking.session.traits.name}))
@@ -98,9 +99,9 @@ class Sessions:
         self._attempts.proved()
         self.lost_since = None
 
-    def lost(self, now: float) -> bool:
-        """What talks is lost. False when there is no voice left to try."""
-        return self._replace(self._attempts.lost(now), now)
+    def lost(self, now: float, *, failures: int = 1) -> bool:
+        """What talks is lost, which counts as so many failures. False when there is no voice left to try."""
+        return self._replace(self._attempts.lost(now, failures), now)
 
     def busy(self, now: float, retry_after_s: float) -> bool:
         """What should talk has no room for us. False as above."""
@@ -111,11 +112,12 @@ class Sessions:
         return self._replace(self._attempts.refused(now), now)
 
     def is_talking(self, number: int) -> bool:
-        return number == self.talking.number
+        return number == self.talking.number and not self.talking.closed
 
     def standby_lost(self, number: int, now: float) -> None:
         """A session is gone that was to follow; there is time for another one."""
         if self._standby is not None and number == self._standby.number:
+            self._close(self._standby)
             self._standby = None
             self._no_standby_before = now + _STANDBY_AGAIN_S
 
@@ -205,6 +207,8 @@ class Sessions:
         self._seed(self.talking)
 
     def _close(self, link: Link) -> None:
+        if link.closed:
+            return
         link.session.ended()
-        link.open_since = None
+        link.closed, link.ready, link.open_since = True, False, None
         self._emit(CloseVoice(session=link.number))

@@ -10,8 +10,9 @@ __all__ = ["Places", "fields", "moment", "text", "timed"]
 
 _LONGEST_VALUE = 400
 
-# Control characters have no place in HTML, and a lone surrogate none in UTF-8.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Control characters have no place in HTML, a lone surrogate none in UTF-8, and what turns the direction of
+# writing would turn our own words too.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def text(words: object) -> str:

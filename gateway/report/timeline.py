@@ -1,6 +1,7 @@
 """The timeline: waveforms, words, cuts, marks and flags on one axis, the time since the call began."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -25,6 +26,8 @@ LEGEND = (
     " between the least and the most that can be. Struck out: what he did not hear, estimated by proportion."
     " Marks: sent above, returned below; red: returned by a clear."
 )
+
+_ROOM_US = 2_000_000
 
 _TICKS_S = (1, 5, 10, 30, 60, 300, 600)
 
@@ -87,25 +90,28 @@ def _corners(edge: np.ndarray) -> list[int]:
     return [int(x) for x in np.flatnonzero(~same)]
 
 
-def _words(who: str, utterances: Iterable[Utterance], places: Places) -> str:
+def _words(who: str, utterances: Sequence[Utterance], places: Places) -> str:
     said = []
-    for utterance in utterances:
+    for utterance, following in zip_longest(utterances, utterances[1:]):
         words = text(utterance.text or "…")
         if utterance.cut is not None:
             words = _cut_words(utterance.text, utterance.cut)
-        span = f'data-from="{utterance.from_us / 1e6:.3f}" data-to="{utterance.to_us / 1e6:.3f}"'
-        place = places.of(utterance.from_us, utterance.to_us)
+        # Short words may reach into the silence behind them.
+        free_us = utterance.to_us + _ROOM_US if following is None else following.from_us
+        ends_us = max(utterance.to_us, min(utterance.from_us + _ROOM_US, free_us))
         said.append(
-            f'<div class="said {place}" {span} title="{text(utterance.text)}"><span class="text" dir="auto">{words}</span></div>'
+            f'<div class="said {places.of(utterance.from_us, ends_us)}" title="{text(utterance.text)}"'
+            f' data-from="{utterance.from_us / 1e6:.3f}" data-to="{utterance.to_us / 1e6:.3f}">'
+            f'<span class="text" dir="auto">{words}</span></div>'
         )
+        said += [f'<div class="spoken {places.of(*span)}"></div>' for span in utterance.spans]
         if utterance.cut is not None and utterance.cut.low_us is not None:
             said.append(_bound(utterance.cut, places))
     return f'<div class="lane words {who}"><span class="name">{who}</span>{"".join(said)}</div>'
 
 
 def _cut_words(words: str, cut: Cut) -> str:
-    heard = cut.heard if words.startswith(cut.heard) else ""
-    rest = words[len(heard) :]
+    rest = words.removeprefix(cut.heard) if words.startswith(cut.heard) else ""
     return f"{text(cut.heard)} <i>(estimated)</i> <s>{text(rest)}</s>"
 
 

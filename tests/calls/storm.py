@@ -77,6 +77,7 @@ class Storm(Ladder):
         self.clips: list[int] = []
         self.transfers: list[str] = []
         self.presses = 0
+        self.sound = True  # every claim has held so far
         self.closing = False
         self.marks_are_true = True
         self.mark_fates: deque[str] = deque()
@@ -201,7 +202,7 @@ class Storm(Ladder):
     # -- one input, and all that must hold after it
 
     def _feed(self, port: c.Port, data: str) -> "Storm":
-        was_over = self.core.ended is not None
+        was_over, self.sound = self.core.ended is not None, False
         self.core.feed(port, data, self.now)
         outputs = self.core.drain()
         self._history.append((port, data, self.now, outputs))
@@ -213,6 +214,7 @@ class Storm(Ladder):
             assert is_last or not isinstance(output, c.Ended), f"after the end came {outputs[at + 1 :]}"
         self._check_interruption(outputs)
         self._check_heard()
+        self.sound = True
         return self
 
     def _take(self, output: c.Output) -> None:

@@ -97,7 +97,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.names = 0
 
     def teardown(self) -> None:
-        if hasattr(self, "storm"):
+        if hasattr(self, "storm") and self.storm.sound:
             self.storm.ends()
 
     def _new(self, kind: str) -> str:
@@ -291,6 +291,11 @@ class AnyHistory(RuleBasedStateMachine):
 
     # -- the end
 
+    @precondition(lambda self: not alive(self))
+    @rule(digit=st.sampled_from("1#"))
+    def what_comes_late_means_nothing(self, digit: str) -> None:
+        self.storm.digit(digit)
+
     @precondition(late)
     @rule(how=st.sampled_from(["stop", "closed", "operator"]))
     def the_call_ends(self, how: str) -> None:
@@ -309,5 +314,6 @@ def test_no_history_breaks_a_call():
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
     )
     run_state_machine_as_test(AnyHistory, settings=limits)

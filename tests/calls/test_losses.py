@@ -178,6 +178,38 @@ def test_a_session_that_was_told_more_than_the_caller_heard_is_corrected():
     assert call.told("conversation.item.truncate") == []
 
 
+def test_a_tool_that_is_done_while_the_voice_is_away_is_answered_when_it_is_back():
+    agent = c.Agent(name="reception", tools=(c.Tool(name="hours"),))
+    call = Ladder(agent=agent).start().voice_opens().responds("r0", "i0", 200, "Hello.", done=False)
+    call.response_done("r0", "i0", {"name": "hours", "call_id": "call_7", "arguments": "{}"})
+
+    call.voice_is_lost().command(c.ToolDone(id="call_7", output="nine")).frames(1).voice_opens()
+
+    items = [event["item"] for event in told_now(call) if event["type"] == "conversation.item.create"]
+    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output"]
+    assert wishes(call) == [{}]
+
+
+def test_a_key_that_is_pressed_while_the_voice_is_away_is_answered_when_it_is_back():
+    call = greeted().voice_is_lost().digit("5").frames(1).voice_opens()
+
+    assert seeded(call)[-1] == ("user", "[DTMF] 5")
+    assert wishes(call) == [{}]
+
+
+def test_what_a_standby_has_to_answer_it_is_asked_for():
+    call = greeted(renew_s=60.0, idle_s=0.0).frames(3000)
+    standby = call.last(c.OpenVoice).session
+    asked(call)
+    call.command(c.VoiceOpened(session=standby))
+    call.command(c.StandbySaid(session=standby, event=json.dumps({"type": "session.updated", "session": {}})))
+
+    call.command(c.VoiceEnded(session=1, refused=False))
+
+    assert seeded(call)[-1] == ("user", "When do you open?")
+    assert wishes(call) == [{}]
+
+
 # -- how often, and where
 
 

@@ -1,12 +1,14 @@
 """A headless Chromium that opens one file and tells what it did. Chrome DevTools Protocol, over its pipe."""
 
 import base64
+import fcntl
 import itertools
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,11 @@ __all__ = ["CHROMIUM", "Chromium"]
 CHROMIUM = shutil.which("chromium")
 
 _PATIENCE_S = 30.0
+_CLOSING_S = 5.0
+_OUT_OF_THE_WAY = 10
+
+# The browser reads commands from descriptor 3 and writes to 4.
+_AS_3_AND_4 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
 _SWITCHES = (
     "--headless",
     "--no-sandbox",  # the tests may run as root, in a container
@@ -40,34 +47,49 @@ class Chromium:
         self._session: str | None = None
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        # The browser reads commands from descriptor 3 and writes to 4, whatever ours are called.
-        command = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
+        theirs = [
+            fcntl.fcntl(descriptor, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for descriptor in (to_read, to_write)
+        ]
         arguments = [str(CHROMIUM), *_SWITCHES, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", command, *arguments],
-            pass_fds=(to_read, to_write),
+            [sys.executable, "-c", _AS_3_AND_4, *map(str, theirs), *arguments],
+            pass_fds=theirs,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(to_read)
-        os.close(to_write)
+        for descriptor in (to_read, to_write, *theirs):
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
-        pages = self.ask("Target.getTargets")["targetInfos"]
-        target = next(page["targetId"] for page in pages if page["type"] == "page")
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.ask(f"{domain}.enable")
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """It ends with its pipe; if it does not, it is made to."""
         os.close(self._to)
         os.close(self._from)
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(_CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _attach(self) -> None:
+        pages = self.ask("Target.getTargets")["targetInfos"]
+        target = next(page["targetId"] for page in pages if page["type"] == "page")
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command and wait for its result."""

@@ -16,10 +16,10 @@ def names(turn: Turn) -> list[str]:
     return [segment.name for segment in turn.segments]
 
 
-def stopped(t_us: int, **changes: int | None) -> h.CallerStopped:
-    return h.CallerStopped(
-        t_us=t_us, item="turn", stopped_us=0, carried_us=10, appended_us=10, waited_us=500
-    )._replace(**changes)
+def stopped(
+    t_us: int, *, stopped_us: int = 0, carried_us: int | None = 10, appended_us: int | None = 10
+) -> h.CallerStopped:
+    return h.CallerStopped(t_us, "turn", stopped_us, carried_us, appended_us, waited_us=500)
 
 
 # -- recorded calls -----------------------------------------------------------------------------------
@@ -39,7 +39,8 @@ def test_the_segments_of_a_recorded_turn_are_the_whole_to_the_microsecond(folder
 @pytest.mark.parametrize("folder", CALLS, ids=lambda folder: folder.name)
 def test_a_recorded_turn_takes_as_long_as_the_call_itself_found(folder: Path):
     call = read_call(folder)
-    told = [h.fields["latency_ms"] for h in call.happenings if getattr(h, "name", "") == "turn.answered"]
+    facts = [each for each in call.happenings if isinstance(each, h.Told) and each.name == "turn.answered"]
+    told = [fact.fields["latency_ms"] for fact in facts]
 
     found = turns(call.happenings)
 

@@ -3,13 +3,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.report.made_calls import FRAME_MS, MadeCall, delta, media, play, said
-
 from gateway.contracts import CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
 from gateway.report import happenings as h
 from gateway.report.latency import turns
 from gateway.report.reading import read_call
 from gateway.report.story import tell
+from tests.report.made_calls import FRAME_MS, MadeCall, delta, media, play, said
 
 
 def configure(session: int, **audio: Any) -> VoiceMessage:
@@ -155,7 +154,7 @@ def test_messages_that_nobody_understands_are_passed_over(tmp_path: Path):
     call = MadeCall(tmp_path)
     for port in ("carrier", "voice", "command"):
         for text in ("", "{", "[]", '{"event":"new"}', '{"type":"new"}', '{"type":7}', "[" * 5000):
-            call.at(0, port, text, VoiceMessage(text))  # type: ignore[arg-type]
+            call.at(0, port, text, VoiceMessage(text))
     call.at(0, "carrier", b"\x80\x00")
 
     assert read_call(call.write()).happenings == []

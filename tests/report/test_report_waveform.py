@@ -36,7 +36,7 @@ def test_a_recording_that_was_not_completed_is_read_to_its_end(tmp_path: Path):
     [
         (None, "recording.wav cannot be read (No such file or directory)"),
         (b"", "recording.wav has no WAV header"),
-        (b"RIFF" + bytes(60), f"recording.wav is not stereo PCM of 16 bits at 8000 Hz"),
+        (b"RIFF" + bytes(60), "recording.wav is not stereo PCM of 16 bits at 8000 Hz"),
     ],
 )
 def test_what_is_no_recording_is_said_in_one_sentence(tmp_path: Path, content: bytes | None, why: str):
