@@ -43,9 +43,9 @@ class BargeIn:
     def __init__(self, settings: BargeInSettings, hangover_s: float) -> None:
         self._settings = settings
         self._hangover_s = hangover_s
-        self._began_at: float | None = None
-        self._stopped_at: float | None = None
-        self.item = ""  # the turn that the sound would become
+        self._began_at: float | None = None  # the sound that is made now
+        self._unwritten: dict[str, float] = {}  # turns whose words may come yet: when each was over
+        self.item = ""  # the turn that the last sound would become
 
     @property
     def waits(self) -> bool:
@@ -54,48 +54,51 @@ class BargeIn:
 
     @property
     def suspected(self) -> bool:
-        return self._began_at is not None
+        return self._began_at is not None or bool(self._unwritten)
 
     def began(self, item: str, now: float) -> Verdict | None:
         """The caller makes a sound while the agent speaks, or would; it may become the turn `item`."""
         if not self._settings.waits:
             return Verdict.INTERRUPTED
-        self._began_at, self._stopped_at, self.item = now, None, item
+        self._began_at, self.item = now, item
         return None
 
     def stopped(self, lasted_ms: int, now: float) -> Verdict | None:
         """The sound is over."""
         if self._began_at is None:
             return None
+        self._began_at = None
         if lasted_ms < self._settings.min_speech_ms:
-            return self._found(Verdict.NOTHING)
+            return self._nothing()
         if not self._settings.min_words:
-            return self._found(Verdict.INTERRUPTED)
-        self._stopped_at = now
+            return self._interrupted()
+        self._unwritten[self.item] = now
         return None
 
     def written_down(self, item: str, text: str) -> Verdict | None:
         """What the caller said in `item` is known."""
-        if self._stopped_at is None or item != self.item:
+        if self._unwritten.pop(item, None) is None:
             return None
         enough = len(text.split()) >= self._settings.min_words
-        return self._found(Verdict.INTERRUPTED if enough else Verdict.NOTHING)
+        return self._interrupted() if enough else self._nothing()
 
     def advance(self, now: float) -> Verdict | None:
         """Time passes."""
-        if self._began_at is None:
-            return None
-        if self._stopped_at is not None:
-            return self._found(Verdict.INTERRUPTED) if now - self._stopped_at >= _WORDS_S else None
+        if any(now - over_at >= _WORDS_S for over_at in self._unwritten.values()):
+            return self._interrupted()
         lasting_s = self._settings.min_speech_ms / 1000 + self._hangover_s
-        if not self._settings.min_words and now - self._began_at >= lasting_s:
-            return self._found(Verdict.INTERRUPTED)
-        return None
+        lasts = self._began_at is not None and now - self._began_at >= lasting_s
+        return self._interrupted() if lasts and not self._settings.min_words else None
 
     def forget(self) -> None:
         """The session that heard it is gone, or a key settled it."""
-        self._began_at = self._stopped_at = None
+        self._began_at = None
+        self._unwritten.clear()
 
-    def _found(self, verdict: Verdict) -> Verdict:
+    def _interrupted(self) -> Verdict:
         self.forget()
-        return verdict
+        return Verdict.INTERRUPTED
+
+    def _nothing(self) -> Verdict | None:
+        """This sound was nothing; what the caller said just before it may be something yet."""
+        return None if self.suspected else Verdict.NOTHING

@@ -9,9 +9,14 @@ What is known, and when:
   something; but not past the next mark that is still out. Waiting for marks alone would be 100 ms behind.
 - `clear` brings every mark back at once, played or not. So a mark counts only in the generation that sent
   it, and `clear` begins the next one.
+- While `clear` is on its way the far end plays on. The way there and the way back of what we know last take
+  about as long as they took the marks, together: what is played meanwhile is heard as well. Without it, what
+  was heard would be that much too little, 100 to 300 ms on most lines.
 """
 
 import re
+from collections import deque
+from typing import NamedTuple
 
 from gateway.media.heard import Heard
 
@@ -25,10 +30,21 @@ FIRST_MARK_MS = 20
 TAIL_S = 0.1
 # Twilio's frames of caller audio: a mark may be this much younger than the audio that came before it.
 MEDIA_STEP_MS = 20
+# The quickest of so many marks is what the line takes: three seconds of audio.
+WAYS = 32
+# A line is not always equally quick: so much less than it takes is sure.
+JITTER_MS = 20
 # The ten minutes that Twilio queues hold 6 000 marks; a peer that returns none must not cost us memory.
 MOST_MARKS_OUT = 8192
 
 _MARK = re.compile(r"g([0-9]{1,9}):[0-9]{1,12}", re.ASCII)
+
+
+class _Mark(NamedTuple):
+    """One that is out: its position, and when it would be back if nothing took time but the audio before it."""
+
+    at_ms: int
+    due_s: float
 
 
 class FarPlayout:
@@ -37,7 +53,8 @@ class FarPlayout:
     def __init__(self) -> None:
         self.sent_ms = 0
         self._generation = 0
-        self._out: dict[str, int] = {}  # marks that are out, oldest first, with their positions
+        self._out: dict[str, _Mark] = {}  # marks that are out, oldest first
+        self._ways_ms: deque[float] = deque(maxlen=WAYS)  # how much later than due the last ones came back
         self._unmarked_ms = 0
         self._mark_after_ms = FIRST_MARK_MS
         self._sent_at_s = 0.0
@@ -45,6 +62,9 @@ class FarPlayout:
         self._high_ms = 0.0
         self._followed_at_s = 0.0
         self._ceiling_ms = 0.0  # nothing behind it can be playing: what was sent, or where it was cut
+        self._began_ms = 0  # where the stretch began that is played without a pause
+        self._media_ms = 0
+        self._media_at_s = 0.0
         self._played_ms = 0  # the youngest mark that came back
         self._played_at_ms: int | None = None  # and the stream's clock at that time; None: nothing plays
 
@@ -63,6 +83,7 @@ class FarPlayout:
         if self._is_idle():
             self._mark_after_ms = FIRST_MARK_MS
             self._played_at_ms = None
+            self._began_ms = self.sent_ms
         if self._ceiling_ms < self.sent_ms:  # after a cut the axis goes on behind what was thrown away
             self._high_ms = float(self.sent_ms)
         self.sent_ms += duration_ms
@@ -75,8 +96,9 @@ class FarPlayout:
         due_ms = 1 if now - self._sent_at_s >= TAIL_S else self._mark_after_ms
         if self._unmarked_ms < due_ms:
             return None
+        self._follow(now)
         name = f"g{self._generation}:{self.sent_ms}"
-        self._out[name] = self.sent_ms
+        self._out[name] = _Mark(self.sent_ms, now + (self.sent_ms - self._high_ms) / 1000)
         if len(self._out) > MOST_MARKS_OUT:
             del self._out[next(iter(self._out))]
         self._unmarked_ms = 0
@@ -88,8 +110,9 @@ class FarPlayout:
         if mark not in self._out:
             cleared = _MARK.fullmatch(mark)
             return cleared is not None and int(cleared[1]) < self._generation
-        self._played_ms = self._out[mark]
+        self._played_ms, due_s = self._out[mark]
         self._played_at_ms = media_ms + MEDIA_STEP_MS
+        self._ways_ms.append((now - due_s) * 1000)
         for name in list(self._out):  # marks come in order: an older one that is still out is lost
             del self._out[name]
             if name == mark:
@@ -100,21 +123,36 @@ class FarPlayout:
     def advance(self, media_ms: int, now: float) -> None:
         """Time passed: ours, and to `media_ms` the caller's audio."""
         self._follow(now)
+        if media_ms > self._media_ms:
+            self._media_ms, self._media_at_s = media_ms, now
         played_ms = self._played_ms
         if self._played_at_ms is not None:
-            next_ms = next(iter(self._out.values()), self.sent_ms)
-            played_ms = min(played_ms + max(media_ms - self._played_at_ms, 0), next_ms)
+            played_ms = min(played_ms + max(media_ms - self._played_at_ms, 0), self._next_mark_ms)
         self._low_ms = max(self._low_ms, min(float(played_ms), self._high_ms))
 
     def clear(self, media_ms: int, now: float) -> None:
-        """All that is not played is thrown away: what was heard of it stays what it is now."""
+        """All that is not played when this arrives is thrown away, and never heard."""
         self.advance(media_ms, now)
+        self._low_ms = max(self._low_ms, self._played_when_cleared_ms(now))
         self._generation += 1
         self._out.clear()
         self._unmarked_ms = 0
         self._played_ms = 0
         self._played_at_ms = None
         self._ceiling_ms = self._high_ms
+
+    def _played_when_cleared_ms(self, now: float) -> float:
+        """How far the far end comes at least until a `clear` of now is there; 0 when nobody can tell."""
+        known_ms = self._low_ms if self._played_at_ms is not None else float(self._began_ms)
+        if not self._ways_ms or known_ms >= self._next_mark_ms:  # a mark is late: maybe nothing plays
+            return 0.0
+        meanwhile_ms = (now - self._media_at_s) * 1000 + min(self._ways_ms)
+        return min(known_ms + meanwhile_ms, self._high_ms) - JITTER_MS
+
+    @property
+    def _next_mark_ms(self) -> int:
+        """The next mark that is out, or all that was sent."""
+        return next((mark.at_ms for mark in self._out.values()), self.sent_ms)
 
     def _follow(self, now: float) -> None:
         passed_ms = max(now - self._followed_at_s, 0.0) * 1000

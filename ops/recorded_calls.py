@@ -1,0 +1,253 @@
+"""What the callers of tests/traces/ do, with whom they talk, and what each call is there to show."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import trio
+
+from gateway.audio.clip import convert, read_wav
+from gateway.audio.pauses import utterances
+from gateway.audio.tones import encode_frame, sine
+from gateway.contracts import Agent, VoiceBackend
+from gateway.dialplan.actions import Action
+from gateway.dialplan.actions.answer import Answer
+from gateway.dialplan.actions.converse import Converse
+from gateway.dialplan.actions.say import Say
+from gateway.dialplan.actions.transfer import Transfer
+from gateway.dialplan.plan import Dialplan, Plan
+from gateway.settings import BargeIn, Settings
+from gateway.testing.faulty_table import Busy, Drop, Late, Refuse, Unreachable
+from gateway.testing.twilio_caller import Caller
+from gateway.tools import PythonTool, Tool
+from gateway.voices import VoiceSettings
+from ops.recorded_voices import HOURS, LOOK_UP, WHERE, SlowVoice, phone, tones, voice
+
+__all__ = ["CALLS", "RecordedCall"]
+
+_CALLER = Path(__file__).parent.parent / "gateway" / "testing" / "caller.wav"
+_SPEECH = sine(300, 900, level_dbfs=-14)
+_WORD = sine(300, 400, level_dbfs=-14)
+_COUGH = sine(300, 120, level_dbfs=-14)
+
+
+class RecordedCall(NamedTuple):
+    """`talk`: what the caller does; the call may end before. `shows`: facts that are there, or the call shows nothing.
+
+    `voices`: those of the call, new.
+    """
+
+    talk: Callable[[Caller], Awaitable[None]]
+    voices: Callable[[], tuple[VoiceBackend, ...]]
+    shows: tuple[str, ...] = ()
+    settings: Settings = Settings()
+    fallback: tuple[Action, ...] = ()
+
+    @property
+    def dialplan(self) -> Dialplan:
+        tool = PythonTool.of(look_up)
+        told = msgspec.json.decode(msgspec.json.encode(tool, order="sorted"), type=Tool)  # as a header has it
+        plan = Plan(
+            name="reception",
+            steps=(Answer(), Converse(agent="reception")),
+            fallback=self.fallback,
+            agents={"reception": Agent(name="reception", instructions="Be brief.", tools=(told,))},
+            destinations=("front_desk",),
+        )
+        return Dialplan(
+            plans={plan.name: plan},
+            default=plan.name,
+            destinations={"front_desk": "+15550001999"},
+            tools={tool.name: tool},
+        )
+
+
+async def look_up(name: str) -> str:
+    """The telephone number of somebody."""
+    await trio.sleep(0.3)
+    return f"{name} has the number 12#"
+
+
+# -- everyday calls
+
+
+async def echo(caller: Caller) -> None:
+    """Coded frames come back; in the middle the carrier loses a second of audio."""
+    await caller.says(b"".join(encode_frame(3, k) for k in range(60)))
+    caller.streams[0].discard_caller_frame(caller.now)
+    await caller.says(b"".join(encode_frame(3, k) for k in range(60, 100)))
+    await caller.silence(0.5)
+    await caller.hangs_up()
+
+
+async def keys(caller: Caller) -> None:
+    """Interrupts the greeting by a key, asks for the operator by another, and is connected."""
+    await caller.silence(0.7)
+    await caller.presses("2")
+    await caller.silence(1.0)
+    await caller.presses("0")
+    await caller.ended()
+
+
+async def goodbye(caller: Caller) -> None:
+    """Says goodbye, and the agent ends the call when its own goodbye was heard."""
+    await greeted(caller)
+    await caller.says(_SPEECH)
+    await caller.ended()
+
+
+async def spoken(caller: Caller) -> None:
+    """The recorded caller talks with the embedded voice, in words."""
+    clip = read_wav(_CALLER)
+    first, *_ = utterances(convert(clip.pcm, clip.rate_hz, 8000), 8000)
+    await caller.silence(1.5)
+    await caller.says(first)
+    await caller.speaking()
+    await caller.silence(1.0)
+    await caller.hangs_up()
+
+
+async def tools(caller: Caller) -> None:
+    """The agent looks something up, which takes a while, and dials at once; then it ends the call."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.quiet(0.6)
+    await caller.says(_WORD)
+    await caller.ended()
+
+
+# -- interruptions
+
+
+async def interrupted(caller: Caller) -> None:
+    """Asks, interrupts the answer twice, then lets the agent finish, and hangs up."""
+    await greeted(caller)
+    for listens_s in (0.7, 0.9, 3.2):
+        await caller.says(_WORD)
+        await caller.speaking()
+        await caller.silence(listens_s)
+    await caller.hangs_up()
+
+
+async def slow(caller: Caller) -> None:
+    """Keys cut responses that are still being made or only asked for; then a word does."""
+    await caller.silence(1.0)
+    await caller.presses("45")
+    await caller.silence(2.5)
+    await caller.presses("6")
+    await caller.silence(1.5)
+    await caller.hangs_up()
+
+
+async def cough(caller: Caller) -> None:
+    """Coughs and says "uh huh" into an answer, which goes on each time and is heard whole."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.silence(0.7)
+    await caller.says(_COUGH)
+    await caller.silence(1.5)
+    await caller.says(_WORD)
+    await caller.quiet(1.0)
+    await caller.hangs_up()
+
+
+async def lasting(caller: Caller) -> None:
+    """Speaks on while the agent does, until it is sure that this is an interruption; it is answered."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.silence(0.7)
+    await caller.says(_SPEECH)
+    await caller.quiet(0.3)
+    await caller.speaking()
+    await caller.quiet(0.6)
+    await caller.hangs_up()
+
+
+# -- voices that fail
+
+
+async def asks_once(caller: Caller) -> None:
+    """Asks something and waits for the whole answer."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.quiet(1.2)
+    await caller.hangs_up()
+
+
+async def waits(caller: Caller) -> None:
+    """Listens to whoever greets at last."""
+    await caller.speaking()
+    await caller.quiet(1.2)
+    await caller.hangs_up()
+
+
+async def stays(caller: Caller) -> None:
+    """Says nothing until the call is over."""
+    await caller.ended()
+
+
+async def renewed(caller: Caller) -> None:
+    """Interrupts an answer; speaks when the session is old enough to be renewed, which waits for a silence."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.silence(0.8)
+    await caller.says(_SPEECH)
+    await caller.speaking()
+    await caller.quiet(1.0)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.quiet(0.6)
+    await caller.hangs_up()
+
+
+async def greeted(caller: Caller) -> None:
+    await caller.speaking()
+    await caller.quiet(0.4)
+
+
+_UNSURE = Settings(barge_in=BargeIn(min_speech_ms=200, min_words=2))
+_LASTING = Settings(barge_in=BargeIn(min_speech_ms=300))
+_RENEWING = Settings(voice=VoiceSettings(renew_s=4.5))  # nobody may set so little, but a trace is to be short
+_SORRY = (Say(text="Nobody can talk now."), Transfer(to="front_desk"))
+
+_DELTA = "response.output_audio.delta"
+_TURN = "input_audio_buffer.committed"
+
+CALLS: dict[str, RecordedCall] = {
+    "echo": RecordedCall(echo, lambda: (voice("echo"),)),
+    "keys": RecordedCall(keys, lambda: (tones(),), ("agent.interrupted", "transfer.requested")),
+    "goodbye": RecordedCall(goodbye, lambda: (tones("goodbye"),)),
+    "spoken": RecordedCall(spoken, lambda: (voice("embedded"),), ("turn.answered",)),
+    "tools": RecordedCall(tools, lambda: (phone((LOOK_UP, "goodbye")),), ("tool.called", "tool.answered")),
+    "interrupted": RecordedCall(interrupted, lambda: (tones(HOURS, HOURS, WHERE),), ("agent.interrupted",)),
+    "slow": RecordedCall(slow, lambda: (SlowVoice(),), ("agent.interrupted",)),
+    "cough": RecordedCall(cough, lambda: (phone((HOURS, "", "uh huh")),), ("caller.ignored",), _UNSURE),
+    "lasting": RecordedCall(lasting, lambda: (phone((HOURS, WHERE)),), ("agent.interrupted",), _LASTING),
+    "dropped": RecordedCall(
+        asks_once, lambda: (phone((HOURS,), Drop(at=_DELTA, count=21)),), ("session.lost",)
+    ),
+    "away": RecordedCall(
+        asks_once,
+        lambda: (phone((HOURS, HOURS), Drop(at=_TURN), Unreachable(connection=2), Late(connection=3, by_s=1.3)),),
+        ("session.lost", "filler.played", "turn.answered"),
+    ),
+    "crowded": RecordedCall(
+        waits, lambda: (phone((), Busy(times=None)), tones()), ("session.lost", "session.ready")
+    ),
+    "refused": RecordedCall(
+        stays,
+        lambda: (phone((), Refuse()),),
+        ("session.lost", "transfer.requested"),
+        fallback=_SORRY,
+    ),
+    "gone": RecordedCall(stays, lambda: (phone((), Unreachable(times=None)),), ("session.lost",)),
+    "renewed": RecordedCall(
+        renewed, lambda: (phone((HOURS, WHERE, HOURS)),), ("session.renewed",), _RENEWING
+    ),
+}
