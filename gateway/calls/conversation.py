@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "VoiceGone", "Wish"]
 
 _CLIP_AUDIO = c.AudioFormat()
-_FILLER = "filler"
+# What the caller hears while the voice is away: at the start of a call, and later.
+_WELCOME, _FILLER = "welcome", "filler"
 _STILL_THERE = (
     "The caller has said nothing for some time. Ask in one short sentence whether he is still there. "
     "If you have asked twice already, say goodbye and call end_call."
@@ -101,8 +102,8 @@ class Conversation:
         self._speaking = False  # the caller
         self._has_retried = False
         self._has_spoken = False  # the running response
-        self._filler: bytes | None = None
-        self._filler_clip: int | None = None
+        self._fillers: dict[str, bytes] = {}
+        self._loading: dict[int, str] = {}
         self._closing: Wish | None = None
         self._wish: Wish | None = None  # the same, until the call takes it
 
@@ -182,8 +183,8 @@ class Conversation:
 
     def clip_ready(self, clip: int, pcm: bytes) -> None:
         """A clip that was asked for here can be played."""
-        if clip == self._filler_clip:
-            self._filler = pcm
+        if clip in self._loading:
+            self._fillers[self._loading.pop(clip)] = pcm
 
     def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
         """A tool has answered. One that was asked for in an earlier conversation means nothing."""
@@ -370,9 +371,10 @@ class Conversation:
             self._wish = VoiceGone()
         elif self._sessions.talking.ready:  # the one that stood by talks now
             self._go_on()
-        elif self._filler_clip is None:
-            self._filler_clip = self._numbers()
-            self._emit(c.LoadClip(id=self._filler_clip, name=_FILLER))
+        elif self._filler not in (*self._fillers, *self._loading.values()):
+            clip = self._numbers()
+            self._loading[clip] = self._filler
+            self._emit(c.LoadClip(id=clip, name=self._filler))
 
     def _follow(self, how: str, now: float, retry_after_s: float) -> bool:
         """Another session is to be had, now or later."""
@@ -386,10 +388,14 @@ class Conversation:
             case _:
                 return self._sessions.lost(now)
 
+    @property
+    def _filler(self) -> str:
+        return _FILLER if self._sessions.history.messages else _WELCOME
+
     def _fill(self) -> None:
-        if self._filler is not None:
-            self._sound("filler", self._filler)
-            self._emit(c.Fact("filler.played"))
+        if self._filler in self._fillers:
+            self._sound("filler", self._fillers[self._filler])
+            self._emit(c.Fact("filler.played", {"clip": self._filler}))
 
     def _sound(self, what: str, pcm: bytes) -> None:
         item = f"{what}{self._numbers()}"

@@ -1,7 +1,7 @@
 """What the agent may call: tools of its own, and what every call offers. A core."""
 
 from collections.abc import Collection
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from gateway.voice.session_events import ToolCalled
 __all__ = ["EndCall", "Refusal", "Tones", "ToolCalls", "Transfer", "built_in_tools", "meant"]
 
 A = TypeVar("A")
+
+_MOST_DIGITS = 40  # seven seconds of tones: no menu and no card has more, and a million would be gigabytes
 
 
 class EndCall(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class _Destination(msgspec.Struct, frozen=True):
 
 
 class _Digits(msgspec.Struct, frozen=True):
-    digits: str
+    digits: Annotated[str, msgspec.Meta(max_length=_MOST_DIGITS)]
 
 
 def built_in_tools(destinations: Collection[str]) -> list[Tool]:
@@ -52,7 +54,7 @@ def built_in_tools(destinations: Collection[str]) -> list[Tool]:
         Tool(
             name="send_digits",
             description="Press keys of the telephone: 0 to 9, * and #. A w waits half a second.",
-            parameters=_object(digits={"type": "string", "pattern": "^[0-9*#A-Dw]{1,40}$"}),
+            parameters=_object(digits={"type": "string", "pattern": f"^[0-9*#A-Dw]{{1,{_MOST_DIGITS}}}$"}),
         ),
     ]
     if destinations:
@@ -86,7 +88,7 @@ def meant(
                 return RunTool(id=call.call, name=name, arguments=call.arguments)
             case name:
                 return Refusal(f"There is no tool {name!r}.")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets nested a hundred thousand deep
         return Refusal(f"wrong arguments for {call.name}: {error}")
 
 

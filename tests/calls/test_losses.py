@@ -291,7 +291,7 @@ def test_a_voice_without_room_is_waited_for_and_then_the_next_one_answers():
             call.clips_load().frames(1)
 
     assert 1.5 <= call.now <= 3.1
-    assert call.facts("filler.played")
+    assert call.facts("filler.played") == [{"clip": "welcome"}]
 
 
 def test_a_voice_that_asks_for_more_patience_than_a_caller_has_is_left_at_once():
