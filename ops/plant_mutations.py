@@ -1,10 +1,12 @@
 """Plants mistakes in the code that decides what is heard, one at a time, and replays tests/traces/ on each.
 
-    python ops/plant_mutations.py
+    python ops/plant_mutations.py [WORD ...]
 
-A mistake that no recorded call shows is a hole in the traces. Ends with 0 when every one is caught.
+A mistake that no recorded call shows is a hole in the traces. Ends with 0 when every one is caught. With words,
+only the mistakes in whose names one of them stands.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,10 +28,11 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = (
+    # -- turns
     Mutation(
         "turn: the silence that ended it is not counted",
         "voice/session_core.py",
-        "(max(behind_ms, 0.0) + self._turns.silence_duration_ms) / 1000",
+        "(max(behind_ms, 0.0) + silence_ms) / 1000",
         "max(behind_ms, 0.0) / 1000",
     ),
     Mutation(
@@ -38,6 +41,7 @@ MUTATIONS = (
         'self._step("answered")\n        self._ask_if_wanted()',
         'self._step("answered")',
     ),
+    # -- audio
     Mutation(
         "resampler: cuts off instead of rounding",
         "audio/resample.py",
@@ -63,30 +67,6 @@ MUTATIONS = (
         "bytes(missing)",
     ),
     Mutation(
-        "cut: what waits is still played",
-        "media/playout.py",
-        "self._queue.clear()",
-        "pass",
-    ),
-    Mutation(
-        "cut: the far end is not cleared",
-        "calls/paths.py",
-        "self._leg.clear(now)",
-        "pass",
-    ),
-    Mutation(
-        "cut: the voice goes on with its response",
-        "voice/session_core.py",
-        "self._cut.add(response)",
-        "pass",
-    ),
-    Mutation(
-        "cut: the resampler remembers the cut response",
-        "calls/paths.py",
-        "self._down.reset()",
-        "pass",
-    ),
-    Mutation(
         "mark: one that returned because of clear counts as heard",
         "carriers/twilio/far_playout.py",
         "self._out.clear()",
@@ -99,22 +79,223 @@ MUTATIONS = (
         "MARK_EVERY_MS = 120",
     ),
     Mutation(
-        "heard: the upper bound is taken for the lower",
-        "media/heard.py",
-        "_within(heard.low_ms, span)",
-        "_within(heard.high_ms, span)",
-    ),
-    Mutation(
         "media clock: a gap is not filled",
         "carriers/twilio/leg_core.py",
         "self._hand_on(self._silence * (ahead_ms * BYTES_PER_MS))",
         "self._origin_ms += ahead_ms",
     ),
+    # -- interruptions
+    Mutation("cut: what waits is still played", "media/playout.py", "self._queue.clear()", "pass"),
+    Mutation("cut: the far end is not cleared", "calls/paths.py", "self._leg.clear(now)", "pass"),
+    Mutation(
+        "cut: the voice is told before the far end is cleared",
+        "calls/interruptions.py",
+        "self._downlink.clear(now)\n            self._settle_leg(now)",
+        "self._downlink.clear(now)",
+    ),
+    Mutation(
+        "cut: the voice is told what was heard before it is told to stop",
+        "calls/interruptions.py",
+        "        session.cancel()\n        cut =",
+        "        cut =",
+    ),
+    Mutation(
+        "cut: the voice goes on with its response", "voice/session_core.py", "self._cut.add(response)", "pass"
+    ),
+    Mutation(
+        "cut: the resampler remembers the cut response",
+        "calls/paths.py",
+        "            each.reset()",
+        "            pass",
+    ),
+    Mutation(
+        "heard: the upper bound is taken for the lower",
+        "media/heard.py",
+        "max(span.item.low_ms, span.within(heard.low_ms))",
+        "max(span.item.low_ms, span.within(heard.high_ms))",
+    ),
+    Mutation(
+        "truncation: at what the caller may have heard, not at what he did",
+        "calls/paths.py",
+        "max(int(item.low_ms) - _FILTER_MS, 0)",
+        "max(int(item.high_ms) - _FILTER_MS, 0)",
+    ),
+    Mutation(
+        "truncation: the filter's delay counts as heard",
+        "calls/paths.py",
+        "max(int(item.low_ms) - _FILTER_MS, 0)",
+        "int(item.low_ms)",
+    ),
+    Mutation(
+        "truncation: not of what the caller heard nothing of",
+        "media/heard.py",
+        "if item.low_ms < item.received_ms",
+        "if 0 < item.low_ms < item.received_ms",
+    ),
+    Mutation(
+        "truncation: not of what was on its way",
+        "voice/session_core.py",
+        'self.truncate(event.item_id, 0, "")',
+        "pass",
+    ),
+    Mutation(
+        "truncation: not of what a session was told that another one said",
+        "voice/session_core.py",
+        'self._send(type="conversation.item.delete", item_id=told)',
+        "pass",
+    ),
+    # -- sounds that may be none
+    Mutation(
+        "hold: what was not heard is dropped",
+        "media/playout.py",
+        "self._put_back(sent.item, sent.payload[played_frames * FRAME_BYTES :])",
+        "pass",
+    ),
+    Mutation(
+        "resume: skips a frame",
+        "media/playout.py",
+        "max(self._heard_ms - sent.at_ms, 0) // FRAME_MS",
+        "max(self._heard_ms - sent.at_ms, 0) // FRAME_MS + 1",
+    ),
+    Mutation("resume: does not", "calls/paths.py", "self._playout.resume()", "pass"),
+    Mutation(
+        "verdict: a cough interrupts, and speech does not",
+        "calls/barge_in.py",
+        "lasted_ms < self._settings.min_speech_ms",
+        "lasted_ms >= self._settings.min_speech_ms",
+    ),
+    Mutation(
+        "verdict: few words interrupt, and many do not",
+        "calls/barge_in.py",
+        "return self._interrupted() if enough else self._nothing()",
+        "return self._nothing() if enough else self._interrupted()",
+    ),
+    Mutation(
+        "verdict: only the end of speech says that it lasted",
+        "calls/barge_in.py",
+        "return self._interrupted() if lasts and not self._settings.min_words else None",
+        "return None",
+    ),
+    Mutation(
+        "verdict: what was nothing is answered",
+        "calls/interruptions.py",
+        "self._ignored = self._barge_in.item",
+        "pass",
+    ),
+    # -- sessions that are lost
+    Mutation(
+        "lost: the next session is not told what was said", "calls/sessions.py", "link.session.seed()", "pass"
+    ),
+    Mutation(
+        "lost: the caller's last words are not sent again",
+        "calls/sessions.py",
+        "link.carry(self.backlog.everything(), again=True)",
+        "pass",
+    ),
+    Mutation(
+        "lost: an answer that broke off is asked for from its beginning",
+        "calls/recovery.py",
+        "self._ask = _Ask.CARRY_ON",
+        "self._ask = _Ask.RESPOND",
+    ),
+    Mutation(
+        "lost: an answer that is owed is not asked for",
+        "calls/recovery.py",
+        "self._ask = None if unwritten else _Ask.RESPOND",
+        "self._ask = None",
+    ),
+    Mutation(
+        "lost: words that were written down and not said are taken for said",
+        "calls/recovery.py",
+        "return words_heard(text, audio_ms, len(text) * self._spoken_ms / self._spoken_chars)",
+        "return text",
+    ),
+    Mutation(
+        "history: an interrupted answer was said whole",
+        "voice/history.py",
+        "message.text, message.cut = heard, True",
+        "message.cut = True",
+    ),
+    Mutation("filler: after 3 s", "calls/silences.py", "_UNEXPECTED_S = 0.3", "_UNEXPECTED_S = 3.0"),
+    Mutation(
+        "filler: counts as the answer",
+        "calls/conversation.py",
+        "if self._stopped_at is not None and self._owed_since is None:",
+        "if self._stopped_at is not None:",
+    ),
+    Mutation(
+        "attempts: never end",
+        "calls/attempts.py",
+        "        self._failures += failures\n",
+        "",
+    ),
+    Mutation(
+        "attempts: all at once",
+        "calls/attempts.py",
+        "Next(now + pause_s, self.voice)",
+        "Next(now, self.voice)",
+    ),
+    Mutation(
+        "busy: is waited for however long",
+        "calls/attempts.py",
+        "if at > self._busy_since + _BUSY_S:",
+        "if at > self._busy_since + 10 * _BUSY_S:",
+    ),
+    Mutation(
+        "busy: comes back when it likes",
+        "calls/attempts.py",
+        "at = now + (retry_after_s or",
+        "at = now + (0.0 and retry_after_s or",
+    ),
+    Mutation(
+        "refused: asks again",
+        "calls/conversation.py",
+        "return self._sessions.refused(now)",
+        "return self._sessions.lost(now)",
+    ),
+    Mutation(
+        "refused: apologizes whatever the plan has",
+        "calls/core.py",
+        "if not self._steps.fall_back():",
+        "if True:",
+    ),
+    Mutation(
+        "renewal: while somebody speaks",
+        "calls/conversation.py",
+        "self._sessions.advance(now, gap=quiet)",
+        "self._sessions.advance(now, gap=True)",
+    ),
+    Mutation(
+        "renewal: too late",
+        "calls/sessions.py",
+        "if since is None or now - since < self._renew_s:",
+        "if since is None or now - since < self._renew_s + 1:",
+    ),
+    # -- tools
+    Mutation(
+        "tools: an answer overtakes the one before",
+        "calls/tool_calls.py",
+        "            if answer is None:\n                break",
+        "            if answer is None:\n                continue",
+    ),
+    Mutation(
+        "tools: the agent goes on before it has all answers",
+        "calls/conversation.py",
+        "if not self._tools_told or self._tools.running or self._speaking:",
+        "if self._tools.running or self._speaking:",
+    ),
+    Mutation("tools: keys do not sound", "calls/conversation.py", 'self._sound("digits", pcm)', "pass"),
+    Mutation(
+        "end: the goodbye is not heard out",
+        "calls/core.py",
+        "and self._downlink.silent(now)",
+        "",
+    ),
 )
 
 
-def is_caught(mutation: Mutation, tree: Path) -> str | None:
-    """Which recorded call shows the mistake; None when none does."""
+def shown_by(mutation: Mutation, tree: Path) -> list[str]:
+    """The recorded calls that show the mistake, and not merely because it does not run."""
     path = tree / "gateway" / mutation.file
     right = path.read_text()
     if right.count(mutation.right) != 1:
@@ -123,31 +304,26 @@ def is_caught(mutation: Mutation, tree: Path) -> str | None:
         )
     path.write_text(right.replace(mutation.right, mutation.wrong))
     try:
-        for trace in sorted(TRACES.iterdir()):
-            command = [sys.executable, "-m", "gateway", "replay", str(trace)]
-            ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=120)
-            if (
-                ran.returncode == 1 and ": differs" in ran.stdout
-            ):  # and not because the mistake does not even run
-                return trace.name
+        command = [sys.executable, "-m", "gateway", "replay", *map(str, sorted(TRACES.iterdir()))]
+        ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=120)
     finally:
         path.write_text(right)
-    return None
+    verdicts = re.findall(r"^(\S.*): differs(.*(?:\n  .*)*)", ran.stdout, re.MULTILINE)
+    return [Path(trace).name for trace, detail in verdicts if "got       the core raised" not in detail]
 
 
 def main() -> int:
+    asked = sys.argv[1:]
+    chosen = [each for each in MUTATIONS if not asked or any(word in each.what for word in asked)]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         shutil.copytree(ROOT / "gateway", tree / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
-        for mutation in MUTATIONS:
-            trace = is_caught(mutation, tree)
-            missed += trace is None
-            print(
-                f"{'MISSED' if trace is None else 'caught'}  {mutation.what}"
-                + (f"  ({trace})" if trace else "")
-            )
-    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} mistakes caught")
+        for mutation in chosen:
+            traces = shown_by(mutation, tree)
+            missed += not traces
+            print(f"{'caught' if traces else 'MISSED'}  {mutation.what}  ({', '.join(traces)})", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} mistakes caught")
     return 1 if missed else 0
 
 

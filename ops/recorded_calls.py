@@ -43,16 +43,18 @@ class RecordedCall(NamedTuple):
     shows: tuple[str, ...] = ()
     settings: Settings = Settings()
     fallback: tuple[Action, ...] = ()
+    greeting: str | None = None
 
     @property
     def dialplan(self) -> Dialplan:
         tool = PythonTool.of(look_up)
         told = msgspec.json.decode(msgspec.json.encode(tool, order="sorted"), type=Tool)  # as a header has it
+        agent = Agent(name="reception", instructions="Be brief.", greeting=self.greeting, tools=(told,))
         plan = Plan(
             name="reception",
             steps=(Answer(), Converse(agent="reception")),
             fallback=self.fallback,
-            agents={"reception": Agent(name="reception", instructions="Be brief.", tools=(told,))},
+            agents={"reception": agent},
             destinations=("front_desk",),
         )
         return Dialplan(
@@ -74,18 +76,18 @@ async def look_up(name: str) -> str:
 
 async def echo(caller: Caller) -> None:
     """Coded frames come back; in the middle the carrier loses a second of audio."""
-    await caller.says(b"".join(encode_frame(3, k) for k in range(60)))
+    await caller.says(b"".join(encode_frame(3, k) for k in range(40)))
     caller.streams[0].discard_caller_frame(caller.now)
-    await caller.says(b"".join(encode_frame(3, k) for k in range(60, 100)))
-    await caller.silence(0.5)
+    await caller.says(b"".join(encode_frame(3, k) for k in range(40, 60)))
+    await caller.silence(0.3)
     await caller.hangs_up()
 
 
 async def keys(caller: Caller) -> None:
     """Interrupts the greeting by a key, asks for the operator by another, and is connected."""
-    await caller.silence(0.7)
+    await caller.silence(0.5)
     await caller.presses("2")
-    await caller.silence(1.0)
+    await caller.silence(0.7)
     await caller.presses("0")
     await caller.ended()
 
@@ -93,7 +95,7 @@ async def keys(caller: Caller) -> None:
 async def goodbye(caller: Caller) -> None:
     """Says goodbye, and the agent ends the call when its own goodbye was heard."""
     await greeted(caller)
-    await caller.says(_SPEECH)
+    await caller.says(_WORD)
     await caller.ended()
 
 
@@ -101,10 +103,10 @@ async def spoken(caller: Caller) -> None:
     """The recorded caller talks with the embedded voice, in words."""
     clip = read_wav(_CALLER)
     first, *_ = utterances(convert(clip.pcm, clip.rate_hz, 8000), 8000)
-    await caller.silence(1.5)
+    await caller.silence(0.4)
     await caller.says(first)
     await caller.speaking()
-    await caller.silence(1.0)
+    await caller.silence(0.2)
     await caller.hangs_up()
 
 
@@ -113,7 +115,7 @@ async def tools(caller: Caller) -> None:
     await greeted(caller)
     await caller.says(_WORD)
     await caller.speaking()
-    await caller.quiet(0.6)
+    await caller.quiet(0.3)
     await caller.says(_WORD)
     await caller.ended()
 
@@ -122,9 +124,9 @@ async def tools(caller: Caller) -> None:
 
 
 async def interrupted(caller: Caller) -> None:
-    """Asks, interrupts the answer twice, then lets the agent finish, and hangs up."""
+    """Asks, interrupts the answer to ask again, and hangs up on the second one."""
     await greeted(caller)
-    for listens_s in (0.7, 0.9, 3.2):
+    for listens_s in (0.7, 0.4):
         await caller.says(_WORD)
         await caller.speaking()
         await caller.silence(listens_s)
@@ -133,11 +135,11 @@ async def interrupted(caller: Caller) -> None:
 
 async def slow(caller: Caller) -> None:
     """Keys cut responses that are still being made or only asked for; then a word does."""
-    await caller.silence(1.0)
+    await caller.silence(0.6)
     await caller.presses("45")
-    await caller.silence(2.5)
+    await caller.silence(1.9)
     await caller.presses("6")
-    await caller.silence(1.5)
+    await caller.silence(0.5)
     await caller.hangs_up()
 
 
@@ -150,7 +152,7 @@ async def cough(caller: Caller) -> None:
     await caller.says(_COUGH)
     await caller.silence(1.5)
     await caller.says(_WORD)
-    await caller.quiet(1.0)
+    await caller.silence(2.8)
     await caller.hangs_up()
 
 
@@ -163,7 +165,7 @@ async def lasting(caller: Caller) -> None:
     await caller.says(_SPEECH)
     await caller.quiet(0.3)
     await caller.speaking()
-    await caller.quiet(0.6)
+    await caller.silence(0.4)
     await caller.hangs_up()
 
 
@@ -175,20 +177,31 @@ async def asks_once(caller: Caller) -> None:
     await greeted(caller)
     await caller.says(_WORD)
     await caller.speaking()
-    await caller.quiet(1.2)
+    await caller.quiet(0.8)
     await caller.hangs_up()
 
 
 async def waits(caller: Caller) -> None:
-    """Listens to whoever greets at last."""
-    await caller.speaking()
-    await caller.quiet(1.2)
+    """Listens to a sound that says that somebody will come, and then to whoever greets at last."""
+    await caller.silence(1.9)
     await caller.hangs_up()
 
 
 async def stays(caller: Caller) -> None:
     """Says nothing until the call is over."""
     await caller.ended()
+
+
+async def interrupts_what_was_lost(caller: Caller) -> None:
+    """Asks something, and interrupts the answer, which one session began and another one carries on."""
+    await greeted(caller)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.silence(0.6)
+    await caller.says(_WORD)
+    await caller.speaking()
+    await caller.silence(0.4)
+    await caller.hangs_up()
 
 
 async def renewed(caller: Caller) -> None:
@@ -199,46 +212,60 @@ async def renewed(caller: Caller) -> None:
     await caller.silence(0.8)
     await caller.says(_SPEECH)
     await caller.speaking()
-    await caller.quiet(1.0)
+    await caller.quiet(0.3)
     await caller.says(_WORD)
     await caller.speaking()
-    await caller.quiet(0.6)
+    await caller.silence(0.4)
     await caller.hangs_up()
 
 
 async def greeted(caller: Caller) -> None:
     await caller.speaking()
-    await caller.quiet(0.4)
+    await caller.quiet(0.3)
 
 
-_UNSURE = Settings(barge_in=BargeIn(min_speech_ms=200, min_words=2))
+_UNSURE = Settings(barge_in=BargeIn(min_speech_ms=200, min_words=3))
 _LASTING = Settings(barge_in=BargeIn(min_speech_ms=300))
-_RENEWING = Settings(voice=VoiceSettings(renew_s=4.5))  # nobody may set so little, but a trace is to be short
-_SORRY = (Say(text="Nobody can talk now."), Transfer(to="front_desk"))
+_RENEWING = Settings(voice=VoiceSettings(renew_s=3.7))  # nobody may set so little, but a trace is to be short
+_ELSEWHERE = (Transfer(to="front_desk"),)
+_SORRY = (Say(text="Nobody can talk now."), *_ELSEWHERE)
 
 _DELTA = "response.output_audio.delta"
 _TURN = "input_audio_buffer.committed"
+_WRITTEN_DOWN = "conversation.item.input_audio_transcription.completed"
 
 CALLS: dict[str, RecordedCall] = {
     "echo": RecordedCall(echo, lambda: (voice("echo"),)),
-    "keys": RecordedCall(keys, lambda: (tones(),), ("agent.interrupted", "transfer.requested")),
-    "goodbye": RecordedCall(goodbye, lambda: (tones("goodbye"),)),
-    "spoken": RecordedCall(spoken, lambda: (voice("embedded"),), ("turn.answered",)),
+    "keys": RecordedCall(keys, lambda: (phone(),), ("agent.interrupted", "transfer.requested")),
+    "goodbye": RecordedCall(goodbye, lambda: (phone(("goodbye",)),)),
+    "spoken": RecordedCall(
+        spoken, lambda: (voice("embedded"),), ("turn.answered",), greeting="Harbour Kitchen, good evening."
+    ),
     "tools": RecordedCall(tools, lambda: (phone((LOOK_UP, "goodbye")),), ("tool.called", "tool.answered")),
-    "interrupted": RecordedCall(interrupted, lambda: (tones(HOURS, HOURS, WHERE),), ("agent.interrupted",)),
+    "interrupted": RecordedCall(interrupted, lambda: (tones(WHERE, WHERE),), ("agent.interrupted",)),
     "slow": RecordedCall(slow, lambda: (SlowVoice(),), ("agent.interrupted",)),
     "cough": RecordedCall(cough, lambda: (phone((HOURS, "", "uh huh")),), ("caller.ignored",), _UNSURE),
     "lasting": RecordedCall(lasting, lambda: (phone((HOURS, WHERE)),), ("agent.interrupted",), _LASTING),
     "dropped": RecordedCall(
-        asks_once, lambda: (phone((HOURS,), Drop(at=_DELTA, count=21)),), ("session.lost",)
+        asks_once, lambda: (phone((WHERE,), Drop(at=_DELTA, count=11)),), ("session.lost",)
+    ),
+    "corrected": RecordedCall(
+        interrupts_what_was_lost,
+        lambda: (phone((WHERE, WHERE), Drop(at=_DELTA, count=11)),),
+        ("session.lost", "agent.interrupted"),
+    ),
+    "owed": RecordedCall(
+        asks_once, lambda: (phone((WHERE,), Drop(at=_WRITTEN_DOWN)),), ("session.lost", "turn.answered")
     ),
     "away": RecordedCall(
         asks_once,
-        lambda: (phone((HOURS, HOURS), Drop(at=_TURN), Unreachable(connection=2), Late(connection=3, by_s=1.3)),),
+        lambda: (phone((WHERE,), Drop(at=_TURN), Unreachable(connection=2), Late(connection=3, by_s=1.3)),),
         ("session.lost", "filler.played", "turn.answered"),
     ),
     "crowded": RecordedCall(
-        waits, lambda: (phone((), Busy(times=None)), tones()), ("session.lost", "session.ready")
+        waits,
+        lambda: (phone((), Busy(retry_after_s=1), Busy(connection=2, retry_after_s=20)), tones()),
+        ("session.lost", "filler.played", "session.ready"),
     ),
     "refused": RecordedCall(
         stays,
@@ -246,8 +273,11 @@ CALLS: dict[str, RecordedCall] = {
         ("session.lost", "transfer.requested"),
         fallback=_SORRY,
     ),
-    "gone": RecordedCall(stays, lambda: (phone((), Unreachable(times=None)),), ("session.lost",)),
-    "renewed": RecordedCall(
-        renewed, lambda: (phone((HOURS, WHERE, HOURS)),), ("session.renewed",), _RENEWING
+    "gone": RecordedCall(
+        stays,
+        lambda: (phone((), Unreachable(times=None)),),
+        ("session.lost", "transfer.requested"),
+        fallback=_ELSEWHERE,
     ),
+    "renewed": RecordedCall(renewed, lambda: (phone((HOURS, WHERE)),), ("session.renewed",), _RENEWING),
 }

@@ -30,8 +30,8 @@ _SCRIPT = Script(
     start="hall",
     states={
         "hall": State(
-            prompt="Good day. How can I help?",
-            again="Anything else?",
+            prompt="Good day. Yes?",
+            again="What else?",
             expect=("hours", "where", "look_up"),
             dtmf={"2": "where"},
         ),
@@ -42,15 +42,11 @@ _SCRIPT = Script(
         ),
     },
     intents={
-        "hours": Intent(
-            phrases=(HOURS,), answer="We are open from nine to five. On Sundays we are closed all day long."
-        ),
-        "where": Intent(phrases=(WHERE,), answer="We are behind the old fish market."),
+        "hours": Intent(phrases=(HOURS,), answer="We are open from nine to five. On Sundays we are closed."),
+        "where": Intent(phrases=(WHERE,), answer="Behind the old fish market."),
         "look_up": Intent(phrases=(LOOK_UP,), goto="look_up"),
     },
-    operator=Action(
-        call="transfer_call", arguments={"destination": "front_desk"}, say="One moment, please."
-    ),
+    operator=Action(call="transfer_call", arguments={"destination": "front_desk"}, say="One moment, please."),
     goodbye=Action(call="end_call", say="Goodbye!"),
 )
 

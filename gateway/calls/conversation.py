@@ -95,6 +95,7 @@ class Conversation:
         self._outage = Outage()
         self._recovery = Recovery(agent)
         self._tools = ToolCalls()
+        self._tools_told = False  # their answers, after which the agent has not been asked to go on
         self._own_tools = {tool.name for tool in agent.tools}
         self._dead_air_s = settings.dead_air_s
         self._owed_since: float | None = now  # an answer
@@ -151,6 +152,7 @@ class Conversation:
         self._session.receive(event)
         for happened in self._session.events():
             self._take(happened, now)
+        self._ask_after_tools(now)
 
     def standby_said(self, number: int, event: str) -> None:
         """What the session says that is to follow."""
@@ -175,8 +177,8 @@ class Conversation:
             self._emit(c.Fact("caller.idle"))
 
     def sent(self, now: float) -> None:
-        """Agent audio went out: if it is the first since the caller stopped, the turn is answered."""
-        if self._stopped_at is not None:
+        """Audio went out: if it is the first since the caller stopped, and no filler, the turn is answered."""
+        if self._stopped_at is not None and self._owed_since is None:
             latency_ms = round((now - self._stopped_at) * 1000)
             self._emit(c.Fact("turn.answered", {"latency_ms": latency_ms}))
             self._stopped_at = None
@@ -188,14 +190,8 @@ class Conversation:
 
     def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
         """A tool has answered. One that was asked for in an earlier conversation means nothing."""
-        ready = self._tools.done(call, output)
-        if ready:
-            self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
-        for each, answer in ready:
-            # A caller who is speaking gets his answer when he is done.
-            self._session.tool_answered(each, answer, respond=not self._tools.running and not self._speaking)
-        if ready and not self._speaking:
-            self._owe(now)
+        self._answer(call, output, failed=failed)
+        self._ask_after_tools(now)
 
     def take_wish(self) -> Wish | None:
         """What the agent wants of the call, once; from then on it is heard to its end."""
@@ -237,6 +233,8 @@ class Conversation:
                 self._emit(c.Fact(f"{event.who}.said", {"text": event.text, "item": event.item}))
                 if event.who == "caller":
                     self._written_down(event, now)
+                else:
+                    self._recovery.spoke(event.text, self._received_ms(event.item))
             case said.ResponseStarted():
                 self._has_spoken = False
                 if self._closing is not None:  # what the agent would still say keeps nobody waiting
@@ -246,7 +244,7 @@ class Conversation:
                 self._emit(c.Fact("response.ended", {k: v for k, v in fields.items() if v is not None}))
                 self._response_ended(event, now)
             case said.ToolCalled():
-                self._call_tool(event, now)
+                self._call_tool(event)
             case said.SessionReady():
                 self._begin(event.session_id)
             case said.UnknownEvent():
@@ -333,6 +331,7 @@ class Conversation:
         nothing = self._interruptions.stopped(self._session, event.lasted_ms, now)
         if self._closing is None and not nothing:
             self._stopped_at, self._owed_since = now - event.silent_for_s, now
+            self._tools_told = False  # what answers him goes on from them
 
     def _written_down(self, event: said.Transcript, now: float) -> None:
         if not self._speaking:
@@ -360,11 +359,13 @@ class Conversation:
         if self._closing is not None:  # the agent had said its last word; what it wanted is done all the same
             self._sessions.close()
             return
-        self._recovery.lost(self._session, owed=self._owed_since is not None, speaking=self._speaking)
         for item in self._session.unfinished:
+            words = self._recovery.words_in(self._sessions.history.text(item), self._received_ms(item))
+            self._sessions.history.cut(item, words)
             self._downlink.finish(item)
+        self._recovery.lost(self._session, owed=self._owed_since is not None, speaking=self._speaking)
         self._interruptions.lost()
-        self._speaking = False
+        self._speaking = self._tools_told = False
         if self._recovery.wanted:
             self._owed_since = now
         if not self._follow(how, now, retry_after_s):
@@ -375,6 +376,9 @@ class Conversation:
             clip = self._numbers()
             self._loading[clip] = self._filler
             self._emit(c.LoadClip(id=clip, name=self._filler))
+
+    def _received_ms(self, item: str) -> float:
+        return self._downlink.ledger.item(item).received_ms
 
     def _follow(self, how: str, now: float, retry_after_s: float) -> bool:
         """Another session is to be had, now or later."""
@@ -404,7 +408,7 @@ class Conversation:
 
     # -- tools
 
-    def _call_tool(self, call: said.ToolCalled, now: float) -> None:
+    def _call_tool(self, call: said.ToolCalled) -> None:
         self._emit(c.Fact("tool.called", {"tool": call.name}))
         match meant(call, self._own_tools, self._destinations):
             case (EndCall() | Transfer()) as wish:
@@ -414,13 +418,28 @@ class Conversation:
                 self._emit(request)
             case Tones(pcm):
                 self._sound("digits", pcm)
-                self._answer(call.call, "The digits were sent.", now)
+                self._tools.began(call.call)
+                self._answer(call.call, "The digits were sent.")
             case Refusal(text):
-                self._answer(call.call, text, now)
+                self._tools.began(call.call)
+                self._answer(call.call, text)
             case never:
                 assert_never(never)
 
-    def _answer(self, call: str, output: str, now: float) -> None:
-        """Answer a call at once: behind those that run."""
-        self._tools.began(call)
-        self.tool_done(call, output, now, failed=False)
+    def _answer(self, call: str, output: str, *, failed: bool = False) -> None:
+        """Tell the voice, behind the answers of those that were called before."""
+        ready = self._tools.done(call, output)
+        if ready:
+            self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
+        for each, answer in ready:
+            self._session.tool_answered(each, answer, respond=False)
+            self._tools_told = True
+
+    def _ask_after_tools(self, now: float) -> None:
+        """The agent goes on once all of its calls are answered, and not in between: it would do so twice."""
+        if not self._tools_told or self._tools.running or self._speaking:
+            return
+        self._tools_told = False
+        if self._closing is None:
+            self._session.respond()
+            self._owe(now)

@@ -67,6 +67,7 @@ class Downlink:
 
     def pump(self, now: float) -> bool:
         """Send what is due. True when something was."""
+        self._run_dry(now)
         pieces = self._playout.take(now)
         if not pieces:
             return False
@@ -93,6 +94,7 @@ class Downlink:
 
     def hold(self, now: float) -> None:
         """Send nothing, and keep what was not heard."""
+        self._run_dry(now)
         self._playout.hold(now)
         self.ledger.hold()
 
@@ -132,6 +134,12 @@ class Downlink:
             return False
         confirmed = not self._leg.traits.confirms_playout or self.ledger.all_heard
         return confirmed or now >= self._playout.ends_at + _CONFIRM_S
+
+    def _run_dry(self, now: float) -> None:
+        """All that was sent may be played by now, told or not: then it is not sent once more."""
+        if not self.sounding(now):
+            self._playout.run_dry()
+            self.ledger.run_dry()
 
     def _encode(self, audio: bytes, form: AudioFormat) -> bytes:
         if form.encoding == "pcm":

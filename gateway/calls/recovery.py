@@ -3,6 +3,7 @@
 import enum
 
 from gateway.contracts import Agent
+from gateway.media.heard import words_heard
 from gateway.voice.session_core import SessionCore
 
 __all__ = ["Recovery"]
@@ -20,19 +21,34 @@ class Recovery:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._ask: _Ask | None = _Ask.GREET
+        self._spoken_chars = 0
+        self._spoken_ms = 0.0
 
     @property
     def wanted(self) -> bool:
         """The new session owes an answer."""
         return self._ask is not None
 
+    def spoke(self, text: str, audio_ms: float) -> None:
+        """The agent says `text` in `audio_ms`: this is how fast it speaks."""
+        if audio_ms:
+            self._spoken_chars += len(text)
+            self._spoken_ms += audio_ms
+
+    def words_in(self, text: str, audio_ms: float) -> str:
+        """The words of `text` that there is audio of. A voice may write down a sentence before it says it."""
+        if not self._spoken_chars:
+            return text
+        return words_heard(text, audio_ms, len(text) * self._spoken_ms / self._spoken_chars)
+
     def heard(self) -> None:
         """The agent speaks, or had nothing to say: nothing is left to be asked for."""
         self._ask = None
 
     def owe(self) -> None:
-        """There is something to answer, and nobody who could."""
-        self._ask = self._ask or _Ask.RESPOND
+        """There is something to answer, and nobody who could: more than an answer that broke off before it."""
+        if self._ask is not _Ask.GREET:
+            self._ask = _Ask.RESPOND
 
     def lost(self, session: SessionCore, *, owed: bool, speaking: bool) -> None:
         """A session is lost. `owed`: it had to answer. `speaking`: the caller speaks."""
@@ -52,18 +68,24 @@ class Recovery:
             case _Ask.CARRY_ON:
                 if not self.carry_on(session):
                     self._ask = None
-            case _Ask.RESPOND:
+            case _Ask.RESPOND if not session.responding:
                 session.respond()
-            case None:
+            case _:
                 pass
 
     def carry_on(self, session: SessionCore) -> bool:
         """Have the agent finish what it was saying. False when all was said."""
-        spoken = [message for message in session.history.messages if message.who == "agent"]
-        said = (spoken[-1].text or "") if spoken else ""
+        last = session.history.last
+        said = (last.text or "") if last is not None and last.who == "agent" else ""
         greeting = self._agent.greeting or ""
-        if said and len(session.history.messages) == 1 and greeting.startswith(said):
-            rest = greeting.removeprefix(said).strip()
+        if not said:  # its words were still to come
+            if not any(message.text for message in session.history.messages):
+                session.greet()
+            else:
+                session.respond()
+            return True
+        if len(session.history.messages) == 1 and greeting.startswith(said):
+            rest = _rest_of(greeting, said)
             if rest:
                 session.say(f"Go on with exactly these words: {rest}", rest)
             return bool(rest)
@@ -73,3 +95,11 @@ class Recovery:
         )
         session.respond({"instructions": instructions.strip(), "metadata": {"carry_on": "yes"}})
         return True
+
+
+def _rest_of(words: str, said: str) -> str:
+    """What is left of `words`, which begin with `said`; a word that was said in part is left."""
+    rest = words.removeprefix(said)
+    if said[-1].isalnum() and rest[:1].isalnum():
+        rest = words[said.rfind(" ") + 1 :]
+    return rest.strip(" .,;:!?") and rest.strip()

@@ -190,10 +190,12 @@ class Sessions:
         if self.lost_since is None:
             self.lost_since = now
         self.backlog.keep()
-        if self._standby is not None and self._standby.ready:
+        standby = self._standby
+        if standby is not None and standby.ready and standby.session.traits == self._attempts.voice:
             self._switch()
             return True
-        self._close(self.talking)
+        # A standby that is not ready goes too: of two that are being made, the driver takes the older one to talk.
+        self.close()
         self._next = following
         return following is not None
 

@@ -55,6 +55,7 @@ class HeardLedger:
         self._open: list[_Span] = []
         self.sent_ms = 0.0
         self.heard = Heard(0.0, 0.0)
+        self._dry_ms = 0.0
 
     def received(self, item: str, duration_ms: float) -> None:
         self._items.setdefault(item, ItemHeard(item)).received_ms += duration_ms
@@ -80,12 +81,17 @@ class HeardLedger:
         while len(self._items) > _MOST_ITEMS:  # long heard: a call of hours has thousands
             del self._items[next(iter(self._items))]
 
+    def run_dry(self) -> None:
+        """All that was sent is played, as time tells; the leg may still have to say so."""
+        self._dry_ms = self.sent_ms
+
     def hold(self) -> None:
         """The leg was cleared, and what was not heard will be sent once more, from the frame it was cut in on."""
-        for span in reversed(self._open):
-            inside_ms = max(self.heard.low_ms - span.start_ms, 0.0) // _FRAME_MS * _FRAME_MS
+        from_ms = max(self.heard.low_ms, self._dry_ms)
+        while self._open and self._open[-1].end_ms > from_ms:
+            span = self._open.pop()
+            inside_ms = max(from_ms - span.start_ms, 0.0) // _FRAME_MS * _FRAME_MS
             span.item.sent_ms = span.item_ms + inside_ms
-        self._open.clear()
 
     def cut(self) -> list[ItemHeard]:
         """What is not heard by now never will be. Returns the items that lost audio."""

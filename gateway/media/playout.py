@@ -105,6 +105,10 @@ class Playout:
         while self._unheard and self._ends_ms(self._unheard[0]) <= low_ms:
             self._unheard.popleft()
 
+    def run_dry(self) -> None:
+        """The far end has played all that it was sent, as time tells: nothing of it goes back."""
+        self._unheard.clear()
+
     def hold(self, now: float) -> None:
         """The far end was cleared: what it has not played goes back in front of the queue, and nothing is sent.
 

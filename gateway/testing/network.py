@@ -2,6 +2,8 @@
 
     async with Network(rng, to_gateway_s=0.04, to_twilio_s=0.03, jitter_s=0.01) as network:
         account = dataclasses.replace(account, dial=network.through(account.dial))
+
+Every connection that the account dials then passes there.
 """
 
 import re

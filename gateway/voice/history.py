@@ -49,7 +49,8 @@ class History:
 
     def turn(self, item: str, text: str | None = None) -> None:
         """The caller's turn is over. `text`: if it is known already."""
-        self._add_message(Message(who="caller", item=item, text=text))
+        if text is not None or item not in self._messages:  # some voices write it down before it is over
+            self._add_message(Message(who="caller", item=item, text=text))
 
     def written_down(self, item: str, text: str) -> None:
         """The words of a turn are known."""

@@ -31,6 +31,8 @@ from gateway.wire import realtime
 
 __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
 
+_AWAY = frozenset({SessionState.IDLE, SessionState.CONNECTING, SessionState.DISCONNECTED})
+
 
 class Outgoing(NamedTuple):
     """One client event. `caller_ms`: the caller's audio in it, 0 for control."""
@@ -75,6 +77,7 @@ class SessionCore:
         self._wanted: Mapping[str, object] | None = None  # asked for while another one was still running
         self._seeded: dict[str, str] = {}  # what an earlier session said: the item that told this one so
         self._items = 0
+        self._digits = 0
         self._parts: dict[str, int] = {}  # what the agent says in this session: the audio part of each item
 
     # -- what the holder of the conversation says
@@ -111,8 +114,9 @@ class SessionCore:
     def press(self, digit: str) -> None:
         """The caller pressed a key. Over a WebSocket the protocol has no event for it: it goes as a user item."""
         text = f"[DTMF] {digit}"
-        event_id = self._send(type="conversation.item.create", item=message("caller", text))
-        self.history.turn(f"digit {event_id}", text)
+        self._digits += 1
+        self.history.turn(f"digit {self._digits}", text)
+        self._tell(message("caller", text))
         self.respond()
 
     def greet(self) -> None:
@@ -130,8 +134,10 @@ class SessionCore:
     def respond(self, options: Mapping[str, object] | None = None) -> None:
         """Have the voice answer what it has; once the running response is over, if there is one.
 
-        `options`: overrides of this one response.
+        `options`: overrides of this one response. A session that is not open is asked when it is, by its holder.
         """
+        if self.state in _AWAY:
+            return
         options = options or {}
         if self._asked_in is not None or self._running:
             self._wanted = options
@@ -163,8 +169,7 @@ class SessionCore:
 
     def tool_answered(self, call: str, output: str, *, respond: bool = True) -> None:
         self.history.answered(call, output)
-        item = {"type": "function_call_output", "call_id": call, "output": output}
-        self._send(type="conversation.item.create", item=item)
+        self._tell({"type": "function_call_output", "call_id": call, "output": output})
         if respond:
             self.respond()
 
@@ -244,6 +249,11 @@ class SessionCore:
         """What the voice must be sent, in order, since the last call of this method."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
+
+    def _tell(self, item: Mapping[str, object]) -> None:
+        """Add to the conversation; a session that is not open is told with all the rest, by `seed`."""
+        if self.state not in _AWAY:
+            self._send(type="conversation.item.create", item=item)
 
     # -- responses
 

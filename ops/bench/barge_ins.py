@@ -20,13 +20,12 @@ import trio
 from trio.testing import MockClock
 
 from gateway.audio.resample import Downsampler
-from gateway.testing.faulty_record import VoiceRecord
 from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.network import Network
 from gateway.testing.tone_speech import WORDS, speak
 from gateway.testing.tone_voice import ToneVoice
 from gateway.testing.twilio_playout import RATE_HZ
-from ops.bench.promises import Bound, OneCall, open_call, open_gateway, percentile, verdict
+from ops.bench.promises import Bound, Line, OneCall, hold_calls, percentile, verdict
 
 BYTES_PER_MS = 48  # of the voice
 ANSWER_WORDS = 22  # 4.4 s
@@ -34,7 +33,7 @@ ANSWER_WORDS = 22  # 4.4 s
 FILTER_MS = Downsampler().delay_ms
 
 
-class Line(NamedTuple):
+class Circumstances(NamedTuple):
     """How bad a call's network is at most, and how long the caller lets the agent speak."""
 
     delay_s: float
@@ -42,8 +41,8 @@ class Line(NamedTuple):
     patience_s: float
 
 
-FAR = Line(delay_s=0.15, jitter_s=0.01, patience_s=3.5)
-NEAR = Line(delay_s=0.0, jitter_s=0.0, patience_s=1.0)
+FAR = Circumstances(delay_s=0.15, jitter_s=0.01, patience_s=3.5)
+NEAR = Circumstances(delay_s=0.0, jitter_s=0.0, patience_s=1.0)
 
 
 class Interruption(NamedTuple):
@@ -58,43 +57,41 @@ class Interruption(NamedTuple):
     late_frames: int
 
 
-async def interruptions(calls: int, times: int, seed: int, line: Line) -> list[Interruption]:
+async def interruptions(calls: int, times: int, seed: int, at_most: Circumstances) -> list[Interruption]:
     """So many calls at once, in each of which the caller interrupts so often."""
     found: list[Interruption] = []
-    words = Random(seed)
+    rng = Random(seed)
 
     def answer(_question: str) -> str:
-        return " ".join(words.sample(WORDS, ANSWER_WORDS))
+        return " ".join(rng.sample(WORDS, ANSWER_WORDS))
+
+    async def talk(call: OneCall) -> None:
+        await trio.sleep(rng.uniform(0, 1))
+        for _ in range(times):
+            await call.caller.speaking()
+            await trio.sleep(rng.uniform(0, at_most.patience_s))
+            await call.caller.says(speak(" ".join(rng.sample(WORDS, 3)), RATE_HZ))
+            await call.caller.quiet(0.3)
+        await call.caller.speaking()
+        found.extend(of_call(call))
 
     voice = FaultyVoice(ToneVoice(answer, speed=8.0))
-
-    async def talk(number: int) -> None:
-        rng = Random(f"{seed}.{number}")
-        await trio.sleep(rng.uniform(0, 1))
+    lines = []
+    for _ in range(calls):
         network = Network(
             rng,
-            to_gateway_s=rng.uniform(0, line.delay_s),
-            to_twilio_s=rng.uniform(0, line.delay_s),
-            jitter_s=rng.uniform(0, line.jitter_s),
+            to_gateway_s=rng.uniform(0, at_most.delay_s),
+            to_twilio_s=rng.uniform(0, at_most.delay_s),
+            jitter_s=rng.uniform(0, at_most.jitter_s),
         )
-        async with open_call(live, voice, number, network) as call:
-            for _ in range(times):
-                await call.caller.speaking()
-                await trio.sleep(rng.uniform(0.0, line.patience_s))
-                await call.caller.says(speak(" ".join(rng.sample(WORDS, 3)), RATE_HZ))
-                await call.caller.quiet(0.3)
-            await call.caller.speaking()
-            found.extend(of_call(call))
-
-    async with open_gateway(voice, [answer("") for _ in range(calls)]) as live, trio.open_nursery() as nursery:
-        for number in range(calls):
-            nursery.start_soon(talk, number)
+        lines.append(Line(answer(""), voice, network))
+    await hold_calls(lines, talk)
     return found
 
 
 def of_call(call: OneCall) -> Iterator[Interruption]:
     """What came of each, from the voice's record, the network's, and Twilio's log of what was played."""
-    (record,) = call.records
+    (record,) = call.sessions
     began: dict[str, float] = {}
     made_ms: dict[str, float] = {}
     for at_s, event in record.sent:
@@ -109,7 +106,7 @@ def of_call(call: OneCall) -> Iterator[Interruption]:
         if told_ms is None and played_ms >= made_ms[item]:
             continue  # he was too late, and heard all of it
         speech_s = next(at_s for at_s in started_s if at_s > from_s)
-        passed = [each for each in call.network.passed if speech_s <= each.left_s < until_s]
+        passed = [each for each in call.line.network.passed if speech_s <= each.left_s < until_s]
         cleared = next((at for at, each in enumerate(passed) if each.event == "clear"), None)
         yield Interruption(
             told_ms,
@@ -147,7 +144,9 @@ def silenced(found: Sequence[Interruption]) -> list[Bound]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--calls", type=int, default=50, help="in virtual time, of 20 interruptions each")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -1,13 +1,13 @@
 """What the benches of promises share: calls through a whole gateway, percentiles, and the verdict."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 import trio
 
-from gateway.contracts import Agent
+from gateway.contracts import Agent, VoiceConnection, VoiceTraits
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
 from gateway.dialplan.plan import Dialplan, Plan, Route
@@ -17,9 +17,10 @@ from gateway.testing.faulty_record import VoiceRecord
 from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.live import LiveGateway, live_gateway
 from gateway.testing.network import Network
+from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_caller import Caller
 
-__all__ = ["Bound", "OneCall", "open_call", "open_gateway", "percentile", "verdict"]
+__all__ = ["Bound", "Line", "OneCall", "hold_calls", "percentile", "verdict"]
 
 _CALLED = "+1555020{:04}"
 
@@ -37,48 +38,74 @@ class Bound(NamedTuple):
         return self.most is None or self.value <= self.most
 
 
-class OneCall:
+class Line(NamedTuple):
+    """One caller's: how he is greeted, by whom, and over what network. Several may have the same voice."""
+
+    greeting: str
+    voice: FaultyVoice
+    network: Network
+
+
+class OneCall(NamedTuple):
     """A call that stands. `zero_s`: second 0 of the caller's axis on trio's clock."""
 
-    def __init__(self, caller: Caller, network: Network, voice: FaultyVoice, agent: str) -> None:
-        self.caller = caller
-        self.network = network
-        self.zero_s = trio.current_time() - caller.now
-        self._voice = voice
-        self._agent = agent
+    caller: Caller
+    line: Line
+    agent: str
+    zero_s: float
 
     @property
-    def records(self) -> list[VoiceRecord]:
-        """The sessions that this call took."""
-        return [record for record in self._voice.records if record.agent == self._agent]
+    def sessions(self) -> list[VoiceRecord]:
+        """Those that this call took, in order."""
+        return [record for record in self.line.voice.records if record.agent == self.agent]
 
 
-@asynccontextmanager
-async def open_gateway(
-    voice: FaultyVoice, greetings: Sequence[str], settings: Settings | None = None
-) -> AsyncIterator[LiveGateway]:
-    """A gateway for as many calls as there are greetings: each has an agent of its own."""
-    plans = {}
-    for number, greeting in enumerate(greetings):
-        agent = Agent(name=_agent(number), greeting=greeting)
+class _Voices:
+    """A `VoiceBackend` that gives every agent his voice."""
+
+    def __init__(self, voices: Mapping[str, FaultyVoice]) -> None:
+        self._voices = voices
+
+    @property
+    def traits(self) -> VoiceTraits:
+        return next(iter(self._voices.values())).traits
+
+    def connect(self, agent: Agent) -> AbstractAsyncContextManager[VoiceConnection]:
+        return self._voices[agent.name].connect(agent)
+
+    async def run(self) -> None:
+        async with open_tasks() as nursery:
+            for voice in set(self._voices.values()):
+                nursery.start_soon(voice.run)
+
+
+async def hold_calls(
+    lines: Sequence[Line], talk: Callable[[OneCall], Awaitable[None]], settings: Settings | None = None
+) -> LiveGateway:
+    """Call one gateway on all lines at once; when `talk` returns, the caller hangs up."""
+    plans, routes = {}, []
+    for number, line in enumerate(lines):
+        agent = Agent(name=f"agent{number}", greeting=line.greeting)
         steps = (Answer(), Converse(agent=agent.name))
         plans[agent.name] = Plan(name=agent.name, steps=steps, agents={agent.name: agent})
-    routes = [Route(called=_CALLED.format(n), caller=None, plan=_agent(n)) for n in range(len(greetings))]
-    async with live_gateway(Dialplan(plans=plans, routes=tuple(routes)), voice, settings=settings) as live:
-        yield live
+        routes.append(Route(called=_CALLED.format(number), caller=None, plan=agent.name))
+    voices = _Voices({name: line.voice for name, line in zip(plans, lines, strict=True)})
+    dialplan = Dialplan(plans=plans, routes=tuple(routes))
+    async with live_gateway(dialplan, voices, settings=settings) as live, open_tasks() as nursery:
+        for number, line in enumerate(lines):
+            nursery.start_soon(_hold, live, number, line, talk)
+    return live
 
 
-@asynccontextmanager
-async def open_call(
-    live: LiveGateway, voice: FaultyVoice, number: int, network: Network
-) -> AsyncIterator[OneCall]:
-    """The call to the `number`-th agent, over a network of its own. The end of the block hangs up."""
+async def _hold(
+    live: LiveGateway, number: int, line: Line, talk: Callable[[OneCall], Awaitable[None]]
+) -> None:
     account = live.twilio.account
-    account = dataclasses.replace(account, dial=network.through(account.dial))
-    async with network, FakeTwilio(account) as twilio:
+    account = dataclasses.replace(account, dial=line.network.through(account.dial))
+    async with line.network, FakeTwilio(account) as twilio:
         async with twilio.call(from_="+15550100001", to=_CALLED.format(number)) as caller:
             await caller.silence(0.02)  # the axis begins with the first tick
-            yield OneCall(caller, network, voice, _agent(number))
+            await talk(OneCall(caller, line, f"agent{number}", trio.current_time() - caller.now))
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -93,7 +120,3 @@ def verdict(bounds: Sequence[Bound]) -> int:
         asked = "" if bound.most is None else f"   at most {bound.most:g}{'' if bound.kept else '   BROKEN'}"
         print(f"{bound.what:60} {bound.value:9.1f} {bound.unit:4}{asked}")
     return 0 if all(bound.kept for bound in bounds) else 1
-
-
-def _agent(number: int) -> str:
-    return f"agent{number}"

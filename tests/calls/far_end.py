@@ -11,6 +11,7 @@ BYTES_PER_MS = 8
 FRAME_MS = 20
 SILENCE = b"\xff"
 _PCMU = CODECS["pcmu"]
+_TELLING_BYTES = 16  # less may be of several items, and is the end of one
 
 
 class Item:
@@ -29,6 +30,7 @@ class Item:
         self.head = 0  # where the far end is in it, likewise
         self.played = 0  # how far the caller has heard it, likewise
         self.dropped = False  # the voice was told that the caller hears no more of it
+        self.truncated_ms = 0
         self.cleared = False  # some of it was taken back from the far end, and may be played once more
         self.audio = bytearray()
         self.level = 0x84 + number * 7 % 96
@@ -149,8 +151,9 @@ def _frame(payload: bytes, items: list[Item]) -> Frame:
     for item in items:  # what goes on where it was
         if item.exact and item.audio[item.sent : item.sent + len(content)] == content:
             return _sent(item, item.sent, len(content))
-    for item in items:  # what is sent once more
-        at = item.audio.find(content) if item.exact else -1
+    for item in items:  # what is sent once more: a piece of an item, or its end
+        is_end = len(content) < _TELLING_BYTES
+        at = item.audio.rfind(content) if item.exact and (not is_end or item.audio.endswith(content)) else -1
         if at >= 0:
             return _sent(item, at, len(content))
     level, count = Counter(content).most_common(1)[0]

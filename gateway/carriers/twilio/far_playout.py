@@ -147,7 +147,8 @@ class FarPlayout:
         if not self._ways_ms or known_ms >= self._next_mark_ms:  # a mark is late: maybe nothing plays
             return 0.0
         meanwhile_ms = (now - self._media_at_s) * 1000 + min(self._ways_ms)
-        return min(known_ms + meanwhile_ms, self._high_ms - JITTER_MS)
+        played_ms = min(known_ms + meanwhile_ms, self._high_ms - JITTER_MS)
+        return played_ms if played_ms > self._began_ms else 0.0
 
     @property
     def _next_mark_ms(self) -> int:

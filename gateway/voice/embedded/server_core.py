@@ -145,7 +145,8 @@ class RealtimeServerCore:
             message = "Audio enters by input_audio_buffer.append; an item may have its transcript"
             raise InvalidRequest("invalid_value", message, param="item.content")
         self._conversation.create(item, previous)
-        if isinstance(item, Message) and item.role == "assistant" and self._reply is None:
+        is_last = item.id == self._conversation.last_id  # not the correction of an earlier one
+        if isinstance(item, Message) and item.role == "assistant" and is_last and self._reply is None:
             # A client tells a new session what was said in an earlier one: the brain hears it again, and what
             # it would have answered has been said, or the beginning of it.
             self._unsaid = rest_of(self._think(self._conversation.take_unanswered()), item.text)

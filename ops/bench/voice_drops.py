@@ -1,0 +1,276 @@
+"""A voice that is lost two hundred times, in fifty calls: is a call lost, how long is it silent, what is said twice?
+
+    python ops/bench/voice_drops.py [--calls 50] [--seed 1]
+
+Connections break at random moments: while the agent greets, while he answers, while the caller speaks, while an
+answer is owed, and in silence; of the next ones some break as well. Connecting takes 50 to 400 ms. The voice speaks
+in tones, each of them a word, so that the words that reached the caller can be read from what Twilio played. They
+have to be those of an undisturbed call. In virtual time. Ends with 1 when a bound is broken.
+"""
+
+import argparse
+import enum
+import sys
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+import trio
+from trio.testing import MockClock
+
+from gateway.testing.faulty_table import Drop, Fault, Late, Unreachable
+from gateway.testing.faulty_voice import FaultyVoice
+from gateway.testing.handset import CallOver
+from gateway.testing.network import Network
+from gateway.testing.tone_speech import WORD_MS, WORDS, Sound, sounds, speak, words_of
+from gateway.testing.tone_voice import ToneVoice
+from gateway.testing.twilio_playout import RATE_HZ
+from ops.bench.promises import Bound, Line, OneCall, hold_calls, percentile, verdict
+
+TURNS = 7  # the first one is the greeting
+LOSSES = 4  # of them so many are disturbed
+QUESTION_WORDS = 4
+ANSWER_WORDS = 10
+PATIENCE_S = 8.0  # then the caller waits no longer for the rest of an answer
+CONNECT_S = (0.05, 0.4)
+IN_A_ROW = (1,) * 6 + (2, 3)
+MOST_IN_A_ROW = (
+    3  # without a word of the agent in between: after the fourth the call apologizes, as it should
+)
+# What the ear cannot tell: a tick, and the window through which it listens.
+BLUR_MS = 20 + 20
+
+
+class Moment(enum.Enum):
+    """What was going on when the voice was lost."""
+
+    GREETING = enum.auto()
+    CALLER_SPEAKS = enum.auto()
+    ANSWER_OWED = enum.auto()
+    ANSWERING = enum.auto()
+    SILENCE = enum.auto()
+
+
+class Loss(NamedTuple):
+    """`at_s`: on the caller's axis. `said`: how many words of the call the voice had said by then, and `owed`: should
+    have in the end, without another word of the caller.
+    """
+
+    turn: int
+    moment: Moment
+    at_s: float
+    said: int
+    owed: int
+
+
+class Turn(NamedTuple):
+    """What the caller did, and should hear: `words` of the call so far. `over_s`: when he stopped speaking."""
+
+    over_s: float
+    words: int
+
+
+class Story(NamedTuple):
+    """All that is known of a call. `heard`: every sound that reached the caller. `drops`: broken connections."""
+
+    expected: list[str]
+    heard: list[Sound]
+    turns: list[Turn]
+    losses: list[Loss]
+    drops: int
+    over: bool
+
+
+def answer(question: str) -> str:
+    """What the voice says; word by word, and so is it made."""
+    return _spelled(Random(question).sample(WORDS, ANSWER_WORDS))
+
+
+class Caller:
+    """He asks, and waits for the whole answer. Now and then his voice is lost."""
+
+    def __init__(self, call: OneCall, rng: Random) -> None:
+        self._call = call
+        self._rng = rng
+        self._expected = words_of(call.line.greeting)
+        self._turns: list[Turn] = []
+        self._losses: list[Loss] = []
+        self._in_a_row = 0
+        later = [moment for moment in Moment if moment is not Moment.GREETING]
+        self._disturbed: dict[int, Moment] = {
+            turn: rng.choice(later) if turn else Moment.GREETING for turn in rng.sample(range(TURNS), LOSSES)
+        }
+
+    async def talk(self) -> Story:
+        over = False
+        try:
+            await self._greeted()
+            for turn in range(1, TURNS):
+                await self._ask(turn)
+        except CallOver:
+            over = True
+        heard = sounds(self._call.caller.heard, RATE_HZ)
+        drops = sum(record.ended == "the connection broke" for record in self._call.sessions)
+        return Story(self._expected, heard, self._turns, self._losses, drops, over)
+
+    async def _greeted(self) -> None:
+        self._turns.append(Turn(0.0, len(self._expected)))
+        await self._maybe_lose(0, Moment.GREETING, within_s=3.0)
+        await self._listen()
+
+    async def _ask(self, turn: int) -> None:
+        await self._maybe_lose(turn, Moment.SILENCE, within_s=0.7)
+        await trio.sleep(self._rng.uniform(0.1, 0.8))
+        question = " ".join(self._rng.sample(WORDS, QUESTION_WORDS))
+        await self._call.caller.says(speak(question, RATE_HZ), wait=False)
+        await self._maybe_lose(turn, Moment.CALLER_SPEAKS, within_s=QUESTION_WORDS * WORD_MS / 1000)
+        await self._call.caller.silence(0)
+        self._expected += words_of(answer(question))
+        self._turns.append(Turn(self._call.caller.now, len(self._expected)))
+        await self._maybe_lose(turn, Moment.ANSWER_OWED, within_s=0.8)
+        if self._disturbed.get(turn) is Moment.ANSWERING:
+            await self._call.caller.speaking()
+            await self._maybe_lose(turn, Moment.ANSWERING, within_s=ANSWER_WORDS * WORD_MS / 1000)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        """To the end of what is owed."""
+        caller, since = self._call.caller, self._turns[-1]
+        missing = since.words - (self._turns[-2].words if len(self._turns) > 1 else 0)
+        until_s = caller.now + PATIENCE_S
+        while (
+            missing > sum(sound.whole for sound in self._heard_since(since.over_s)) and caller.now < until_s
+        ):
+            await caller.silence(0.2)
+            await caller.quiet(0.3)
+
+    def _heard_since(self, at_s: float) -> list[Sound]:
+        return sounds(self._call.caller.heard[round(at_s * RATE_HZ) * 2 :], RATE_HZ)
+
+    async def _maybe_lose(self, turn: int, moment: Moment, *, within_s: float) -> None:
+        if self._disturbed.get(turn) is not moment:
+            return
+        await trio.sleep(self._rng.uniform(0, within_s))
+        await self._call.caller.until(self._connected)
+        voice, sessions = self._call.line.voice, self._call.sessions
+        if sessions[-1].sent_of("response.output_audio.delta"):
+            self._in_a_row = 0
+        more = min(self._rng.choice(IN_A_ROW), MOST_IN_A_ROW - self._in_a_row)
+        if more:
+            self._in_a_row += more
+            voice.faults += self._next_faults(more - 1)
+            said = sum(len(record.sent_of("response.output_audio.delta")) for record in sessions)
+            self._losses.append(Loss(turn, moment, self._call.caller.now, said, len(self._expected)))
+            voice.drop_all()
+
+    def _connected(self) -> bool:
+        return any(record.ended_at_s is None for record in self._call.sessions)
+
+    def _next_faults(self, count: int) -> list[Fault]:
+        """What befalls the next connections."""
+        rng, attempts = self._rng, len(self._call.line.voice.attempts)
+        faults: list[Fault] = []
+        for connection in range(attempts + 1, attempts + 1 + count):
+            if rng.random() < 0.5:
+                faults.append(Unreachable(connection=connection, after_s=rng.uniform(*CONNECT_S)))
+            else:
+                faults.append(Drop(connection=connection, after_s=rng.uniform(0, 0.3)))
+        return faults
+
+
+async def stories(calls: int, seed: int) -> list[Story]:
+    """So many calls at once."""
+    rng = Random(seed)
+    told: list[Story] = []
+
+    async def talk(call: OneCall) -> None:
+        told.append(await Caller(call, Random(rng.random())).talk())
+
+    lines = []
+    for _ in range(calls):
+        late = [Late(connection=number, by_s=rng.uniform(*CONNECT_S)) for number in range(1, 50)]
+        voice = FaultyVoice(ToneVoice(answer, speed=1.5), late)
+        lines.append(Line(_spelled(rng.sample(WORDS, ANSWER_WORDS)), voice, Network(rng)))
+    await hold_calls(lines, talk)
+    return told
+
+
+def figures(told: Sequence[Story]) -> list[Bound]:
+    """The promises about a voice that is lost."""
+    usual_ms = percentile([late for story in told for late in _latencies_ms(story, disturbed=False)], 0.5)
+    late_ms = [late - usual_ms for story in told for late in _latencies_ms(story, disturbed=True)]
+    waits = [_wait(story, loss, usual_ms) for story in told for loss in story.losses if loss.said < loss.owed]
+    known = [wait for wait in waits if wait is not None]
+    return [
+        Bound("connections broken", sum(story.drops for story in told), unit=""),
+        Bound("calls lost", sum(story.over for story in told), 0, ""),
+        Bound("calls in which other words were heard", sum(map(_garbled, told)), 0, ""),
+        Bound("losses that kept the caller waiting", len(waits), unit=""),
+        Bound("losses after which nothing came", len(waits) - len(known), 0, ""),
+        Bound("from a loss to the agent's next word, p50", percentile([w.resumed_ms for w in known], 0.5)),
+        Bound(
+            "from a loss to the agent's next word, p95", percentile([w.resumed_ms for w in known], 0.95), 1500
+        ),
+        Bound("unexpected silence, p50", percentile([w.silent_ms for w in known], 0.5)),
+        Bound("unexpected silence, max", max((w.silent_ms for w in known), default=0.0), 300 + BLUR_MS),
+        Bound("answers of disturbed turns later than usual, p50", percentile(late_ms, 0.5)),
+        Bound("answers of disturbed turns later than usual, p95", percentile(late_ms, 0.95)),
+    ]
+
+
+class _Wait(NamedTuple):
+    resumed_ms: float
+    silent_ms: float
+
+
+def _garbled(story: Story) -> bool:
+    return [sound.word for sound in story.heard if sound.word is not None] != story.expected
+
+
+def _latencies_ms(story: Story, *, disturbed: bool) -> list[float]:
+    """From the end of each question to the first word of its answer."""
+    words = [sound for sound in story.heard if sound.word is not None]
+    turns = {loss.turn for loss in story.losses}
+    found = []
+    for number in range(1, len(story.turns)):
+        first = story.turns[number - 1].words
+        if (number in turns) is disturbed and first < len(words):
+            found.append(words[first].start_ms - story.turns[number].over_s * 1000)
+    return found
+
+
+def _wait(story: Story, loss: Loss, usual_ms: float) -> _Wait | None:
+    """What the caller noticed of a loss. None: he never heard another word."""
+    words = [sound for sound in story.heard if sound.word is not None]
+    if loss.said >= len(words):
+        return None
+    at_ms = loss.at_s * 1000
+    before = story.turns[loss.turn - 1].words if loss.turn else 0
+    quiet_from_ms = max(at_ms, story.turns[loss.turn].over_s * 1000 + usual_ms if loss.turn else 0.0)
+    after_ms = at_ms
+    if loss.said > before:  # the voice had begun: what it had said is heard first
+        after_ms = words[loss.said - 1].start_ms
+        quiet_from_ms = max(at_ms, after_ms + WORD_MS)
+    sounds_on_ms = min(sound.start_ms for sound in story.heard if sound.start_ms > after_ms)
+    return _Wait(words[loss.said].start_ms - at_ms, max(sounds_on_ms - quiet_from_ms, 0.0))
+
+
+def _spelled(words: Sequence[str]) -> str:
+    """A text of which the voice makes one word after the other."""
+    return ". ".join(words) + "."
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--calls", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    return verdict(
+        figures(trio.run(stories, options.calls, options.seed, clock=MockClock(autojump_threshold=0)))
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

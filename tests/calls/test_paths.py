@@ -1,0 +1,420 @@
+"""The two ways of audio through a call: what comes out, in which format, and what is known to be heard."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.audio.g711 import CODECS
+from gateway.calls.paths import Downlink, Uplink
+from gateway.contracts import AudioFormat, Heard
+from gateway.media.stereo import StereoMix
+from tests.calls.line import Line
+
+PCMU, PCMA = CODECS["pcmu"], CODECS["pcma"]
+PCM, PCM_16 = AudioFormat(), AudioFormat(rate_hz=16_000)
+PHONE = AudioFormat(encoding="pcmu", rate_hz=8000)
+EVERY_CODE = bytes(range(256)) * 5  # 160 ms
+
+
+def level(ms: int, form: AudioFormat = PCM, sample: int = 8000) -> bytes:
+    """A constant level: it stays what it is whatever it is resampled to."""
+    return sample.to_bytes(2, "little") * (form.rate_hz * ms // 1000)
+
+
+def samples(audio: bytes) -> NDArray[np.int16]:
+    return np.frombuffer(PCMU.decode(audio), "<i2")
+
+
+def heard_in(mix: StereoMix) -> tuple[int, int]:
+    """From which sample to which the agent is in the first second of the recording."""
+    agent = np.frombuffer(mix.take(1.0), "<i2")[1::2]
+    loud = np.flatnonzero(agent)
+    return int(loud[0]), int(loud[-1]) + 1
+
+
+def downlink(line: Line | None = None, codec: str = "pcmu", mix: StereoMix | None = None) -> Downlink:
+    return Downlink(line or Line(), CODECS[codec], mix)
+
+
+def played_out(path: Downlink, line: Line, *, until_ms: int = 10_000) -> bytes:
+    """Let all of it be sent, at its pace."""
+    for at_ms in range(0, until_ms, 20):
+        path.pump(at_ms / 1000)
+    return line.audio
+
+
+# -- caller to voice
+
+
+def test_a_voice_of_the_same_codec_gets_the_callers_bytes_untouched():
+    assert Uplink(PCMU, PHONE).carry(EVERY_CODE) == EVERY_CODE
+
+
+def test_a_voice_of_the_other_codec_gets_the_same_sound():
+    carried = Uplink(PCMA, PHONE).carry(EVERY_CODE)
+
+    assert carried == PCMU.encode(PCMA.decode(EVERY_CODE))
+
+
+def test_a_linear_voice_gets_as_many_milliseconds_as_the_caller_spoke():
+    frames = [Uplink(PCMU, form).carry(bytes(160)) for form in (PCM, PCM_16, AudioFormat(rate_hz=8000))]
+
+    assert [len(frame) for frame in frames] == [960, 640, 320]
+
+
+def test_a_linear_voice_at_the_lines_rate_gets_the_decoded_samples():
+    assert Uplink(PCMU, AudioFormat(rate_hz=8000)).carry(EVERY_CODE) == PCMU.decode(EVERY_CODE)
+
+
+def test_frames_are_one_stream_to_the_voice():
+    whole, parts = Uplink(PCMU, PCM), Uplink(PCMU, PCM)
+
+    pieces = [parts.carry(EVERY_CODE[at : at + 160]) for at in range(0, len(EVERY_CODE), 160)]
+
+    assert b"".join(pieces) == whole.carry(EVERY_CODE)
+
+
+def test_every_session_has_a_stream_of_its_own():
+    first = Uplink(PCMU, PCM)
+    before = first.carry(EVERY_CODE)
+    first.carry(EVERY_CODE)
+
+    assert Uplink(PCMU, PCM).carry(EVERY_CODE) == before
+
+
+# -- voice to caller
+
+
+def test_the_bytes_of_a_voice_with_the_lines_codec_reach_the_caller_untouched():
+    line = Line()
+    path = downlink(line)
+    path.add("i1", EVERY_CODE, PHONE)
+    path.finish("i1")
+
+    assert played_out(path, line) == EVERY_CODE
+
+
+def test_the_bytes_of_a_voice_with_the_other_codec_are_the_same_sound():
+    line = Line()
+    path = downlink(line, "pcma")
+    path.add("i1", EVERY_CODE, PHONE)
+    path.finish("i1")
+
+    assert played_out(path, line) == PCMA.encode(PCMU.decode(EVERY_CODE))
+
+
+def test_linear_audio_of_any_rate_is_as_long_on_the_line():
+    for form in (PCM, PCM_16, AudioFormat(rate_hz=8000)):
+        line = Line()
+        path = downlink(line)
+        path.add("i1", level(200, form), form)
+
+        played_out(path, line)
+
+        assert len(line.audio) == 200 * 8, form
+
+
+def test_the_last_samples_of_an_item_leave_the_filter_when_it_is_finished():
+    line = Line()
+    path = downlink(line)
+    path.add("i1", level(100), PCM)
+
+    path.finish("i1")
+
+    loud = samples(played_out(path, line)) > 6000
+    assert 99 <= loud.sum() / 8 <= 101
+    assert not loud[-160:].all()
+
+
+def test_the_last_frame_of_an_item_is_filled_with_silence():
+    line = Line()
+    path = downlink(line, "pcma")
+    path.add("i1", b"\x11" * 100, AudioFormat(encoding="pcma", rate_hz=8000))
+
+    path.finish("i1")
+
+    assert played_out(path, line) == b"\x11" * 100 + PCMA.silence * 60
+
+
+def test_an_item_can_be_finished_twice_or_without_audio():
+    line = Line()
+    path = downlink(line)
+    path.finish("i0")
+    path.add("i1", EVERY_CODE, PHONE)
+
+    path.finish("i1")
+    path.finish("i1")
+
+    assert played_out(path, line) == EVERY_CODE
+
+
+def test_items_play_in_the_order_in_which_they_came_whatever_their_format():
+    line = Line()
+    path = downlink(line)
+    path.add("i1", b"\x11" * 160, PHONE)
+    path.finish("i1")
+    path.add("clip1", level(20), PCM)
+    path.finish("clip1")
+    path.add("i2", b"\x22" * 160, PHONE)
+    path.finish("i2")
+
+    audio = played_out(path, line)
+
+    assert audio[:160] == b"\x11" * 160
+    assert audio[-160:] == b"\x22" * 160
+    assert len(audio) == 4 * 160
+
+
+def test_what_is_sent_is_never_further_ahead_than_the_leg_wants():
+    line = Line(lead_ms=100)
+    path = downlink(line)
+    path.add("i1", bytes(8 * 1000), PHONE)
+
+    path.pump(0.0)
+    assert len(line.audio) == 100 * 8
+    path.pump(0.5)
+
+    assert len(line.audio) == 200 * 8
+
+
+def test_nothing_is_sent_when_nothing_is_due():
+    path = downlink()
+
+    assert not path.pump(0.0)
+    path.add("i1", bytes(160), PHONE)
+    assert path.pump(0.02)
+    assert not path.pump(0.04)
+
+
+def test_more_than_five_minutes_of_a_response_are_too_much():
+    path = downlink()
+    path.add("i1", bytes(8 * 1000 * 300), PHONE)
+    assert not path.overfull
+
+    path.add("i1", bytes(8 * 20), PHONE)
+
+    assert path.overfull
+
+
+# -- what is heard
+
+
+def test_the_caller_hears_the_agent_as_long_as_the_far_end_has_audio():
+    path = downlink(Line())
+    path.add("i1", bytes(8 * 100), PHONE)
+    assert (path.speaking(0.0), path.sounding(0.0)) == (True, False)
+
+    path.pump(0.0)
+
+    assert (path.speaking(0.05), path.sounding(0.05)) == (True, True)
+    assert (path.speaking(0.1), path.sounding(0.1)) == (False, False)
+
+
+def test_a_leg_that_confirms_is_silent_when_it_has_confirmed():
+    path = downlink(Line())
+    path.add("i1", bytes(8 * 100), PHONE)
+    path.pump(0.0)
+
+    assert not path.silent(0.5)
+    path.heard(Heard(100.0, 100.0))
+
+    assert path.silent(0.5)
+
+
+def test_a_leg_that_should_confirm_and_does_not_is_silent_a_second_later():
+    path = downlink(Line())
+    path.add("i1", bytes(8 * 100), PHONE)
+    path.pump(0.0)
+
+    assert not path.silent(1.09)
+    assert path.silent(1.1)
+
+
+def test_a_leg_that_never_confirms_is_silent_when_all_was_played():
+    path = downlink(Line(confirms=False))
+    path.add("i1", bytes(8 * 100), PHONE)
+    path.pump(0.0)
+
+    assert path.silent(0.1)
+
+
+# -- an interruption
+
+
+def interrupted(line: Line, path: Downlink, at: float, heard_ms: float) -> None:
+    """The caller makes a sound: he has heard so much."""
+    path.clear(at)
+    path.heard(Heard(heard_ms, heard_ms))
+    path.hold(at)
+    assert line.clears[-1] == at
+
+
+def talking(line: Line, audio: bytes = EVERY_CODE) -> Downlink:
+    """All of the audio was sent by now."""
+    path = downlink(line)
+    path.add("i1", audio, PHONE)
+    path.finish("i1")
+    path.pump(0.0)
+    return path
+
+
+def test_while_it_is_held_nothing_is_sent_and_nothing_is_lost():
+    line = Line()
+    path = talking(line)
+
+    interrupted(line, path, 0.06, 60.0)
+    path.add("i2", b"\x22" * 160, PHONE)
+
+    assert not path.pump(0.5)
+    assert path.held
+    assert path.speaking(0.5)
+
+
+def test_what_was_not_heard_is_played_once_more_from_its_frame_on():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.07, 70.0)
+    sent = len(line.audio)
+
+    path.resume()
+    path.pump(1.0)
+
+    assert line.audio[sent:] == EVERY_CODE[60 * 8 :]
+    assert not path.held
+
+
+def test_what_came_while_it_was_held_plays_behind_what_was_held():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.08, 80.0)
+    path.add("i2", b"\x22" * 160, PHONE)
+    sent = len(line.audio)
+
+    path.resume()
+    path.pump(1.0)
+
+    assert line.audio[sent:] == EVERY_CODE[80 * 8 :] + b"\x22" * 160
+
+
+def test_dropped_audio_is_never_played():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.06, 60.0)
+    sent = len(line.audio)
+
+    path.drop(0.06)
+    path.pump(1.0)
+
+    assert len(line.audio) == sent
+    assert not path.held
+    assert not path.speaking(1.0)
+
+
+def test_of_what_is_dropped_it_is_told_how_much_was_heard_at_least():
+    line = Line()
+    path = talking(line)
+    path.add("i2", bytes(160), PHONE)
+    interrupted(line, path, 0.06, 60.0)
+
+    cut = path.drop(0.06)
+
+    assert [(item.item, heard_ms) for item, heard_ms in cut] == [("i1", 58), ("i2", 0)]
+
+
+def test_what_was_heard_to_its_end_has_lost_nothing():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.5, 160.0)
+
+    assert list(path.drop(0.5)) == []
+
+
+def test_a_second_cut_drops_nothing_more():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.06, 60.0)
+    path.drop(0.06)
+
+    assert list(path.drop(0.08)) == []
+
+
+def test_what_was_held_and_resumed_can_be_cut_later():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.06, 60.0)
+    path.resume()
+    path.pump(1.0)
+    interrupted(line, path, 1.05, 200.0)
+
+    ((item, heard_ms),) = path.drop(1.05)
+
+    # Of 160 ms sent first, 60 were heard and 100 came to nothing on the axis; then 40 more were heard.
+    assert (item.item, heard_ms) == ("i1", 98)
+
+
+def test_an_answer_after_a_cut_begins_as_if_nothing_had_been_said():
+    def answer_after(*, cut: bool) -> bytes:
+        line = Line()
+        path = downlink(line)
+        if cut:
+            path.add("i1", level(100, sample=30_000), PCM)
+            path.drop(0.0)
+        path.add("i2", level(100), PCM)
+        path.finish("i2")
+        return played_out(path, line)
+
+    assert answer_after(cut=True) == answer_after(cut=False)
+
+
+def test_an_item_that_was_cut_can_still_be_finished():
+    line = Line()
+    path = downlink(line)
+    path.add("i1", level(100), PCM)
+    path.drop(0.0)
+
+    path.finish("i1")
+
+    assert played_out(path, line) == b""
+
+
+# -- the recording
+
+
+def test_the_recording_has_the_agent_where_the_caller_hears_him():
+    line, mix = Line(), StereoMix()
+    path = downlink(line, mix=mix)
+    mix.caller(bytes(2 * 8 * 1000), 1.0)
+    path.add("i1", b"\x11" * 160, PHONE)
+
+    path.pump(0.5)
+
+    assert heard_in(mix) == (4000, 4160)
+
+
+def test_what_was_cleared_before_it_was_played_is_not_in_the_recording():
+    line, mix = Line(), StereoMix()
+    path = downlink(line, mix=mix)
+    mix.caller(bytes(2 * 8 * 1000), 1.0)
+    path.add("i1", b"\x11" * 1600, PHONE)
+    path.pump(0.5)
+
+    path.clear(0.6)
+
+    assert heard_in(mix) == (4000, 4800)
+
+
+# -- hours
+
+
+def test_hours_of_answers_cost_no_more_than_the_last_ones():
+    line = Line()
+    path = downlink(line)
+    for number in range(2000):
+        path.add(f"i{number}", bytes(160), PHONE)
+        path.finish(f"i{number}")
+        path.pump(number / 10)
+        path.heard(Heard(20.0 * number, 20.0 * number))
+    line.played.clear()
+
+    path.add("last", bytes(320), PHONE)
+
+    assert [item.item for item, _ in path.drop(300.0)] == ["i1999", "last"]
