@@ -8,6 +8,8 @@ from gateway.voice.session_core import SessionCore
 
 __all__ = ["Recovery"]
 
+_PACE_VARIES = 1.05  # nobody speaks so evenly that a word may be taken for missing by less
+
 
 class _Ask(enum.Enum):
     GREET = enum.auto()  # nothing was said yet
@@ -39,7 +41,7 @@ class Recovery:
         """The words of `text` that there is audio of. A voice may write down a sentence before it says it."""
         if not self._spoken_chars:
             return text
-        return words_heard(text, audio_ms, len(text) * self._spoken_ms / self._spoken_chars)
+        return words_heard(text, audio_ms * _PACE_VARIES, len(text) * self._spoken_ms / self._spoken_chars)
 
     def heard(self) -> None:
         """The agent speaks, or had nothing to say: nothing is left to be asked for."""
@@ -84,8 +86,10 @@ class Recovery:
             else:
                 session.respond()
             return True
-        if len(session.history.messages) == 1 and greeting.startswith(said):
-            rest = _rest_of(greeting, said)
+        pieces = [message.text or "" for message in session.history.messages]
+        greeted = " ".join(pieces)  # if all that was said is a greeting that broke off more than once
+        if greeting.startswith(greeted):
+            rest = _rest_of(greeting, greeted)
             if rest:
                 session.say(f"Go on with exactly these words: {rest}", rest)
             return bool(rest)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import msgspec
 import trio
 import trio.testing
@@ -19,11 +20,13 @@ from gateway.settings import Secrets, Settings
 from gateway.telemetry.log import configure
 from gateway.telemetry.metrics import Metrics
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
+from gateway.testing.twilio_rest import FakeTwilioRest
 
 __all__ = ["AUTH_TOKEN", "LiveGateway", "inline", "live_gateway"]
 
 T = TypeVar("T")
 
+ACCOUNT_SID = "AC" + "1" * 32
 AUTH_TOKEN = "the-token-of-the-fake-account"  # noqa: S105 - of a fake account
 PUBLIC_URL = "https://gateway.example"
 
@@ -38,13 +41,14 @@ async def inline(blocking: Callable[..., T], /, *args: object, limiter: object =
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LiveGateway:
-    """`facts`: what happened in all calls so far, with the call's id. `log`: JSON lines."""
+    """`facts`: what happened in all calls so far, with the call's id. `log`: JSON lines. `rest`: if there is one."""
 
     gateway: Gateway
     twilio: FakeTwilio
     metrics: Metrics
     facts: list[tuple[str, Fact]]
     log: io.StringIO
+    rest: FakeTwilioRest | None
 
     def facts_named(self, name: str) -> list[Fact]:
         return [fact for _, fact in self.facts if fact.name == name]
@@ -58,14 +62,27 @@ async def live_gateway(
     folder: Path | None = None,
     settings: Settings | None = None,
     synthesize: Synthesize | None = None,
+    has_rest: bool = False,
 ) -> AsyncIterator[LiveGateway]:
-    """A running gateway and an account that calls it. `folder`: where calls are written; None: nowhere."""
+    """A running gateway and an account that calls it. `folder`: where calls are written; None: nowhere.
+
+    `has_rest`: the gateway may end calls by Twilio's REST API, too.
+    """
     settings = settings or Settings()
     calls = msgspec.structs.replace(settings.calls, folder=str(folder) if folder is not None else "")
     settings = msgspec.structs.replace(settings, calls=calls)
     facts: list[tuple[str, Fact]] = []
     log = io.StringIO()
     metrics = Metrics()
+
+    async def dial() -> trio.abc.Stream:
+        ours, theirs = trio.testing.memory_stream_pair()
+        gateway.connect(theirs)
+        return ours
+
+    account = TwilioAccount(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, public_url=PUBLIC_URL, dial=dial)
+    twilio = FakeTwilio(account)
+    rest = FakeTwilioRest(twilio) if has_rest else None
     parts = Parts(
         dialplan=load(dialplan) if isinstance(dialplan, Path) else dialplan,
         backends=(backend,),
@@ -73,22 +90,15 @@ async def live_gateway(
         run_blocking=inline,
         metrics=metrics,
         log=configure(log, pretty=False),
+        client=httpx.AsyncClient(transport=httpx.MockTransport(rest)) if rest is not None else None,
         watch=lambda call, fact: facts.append((call, fact)),
     )
-    gateway = Gateway(settings, Secrets(twilio_auth_token=Secret(AUTH_TOKEN)), PUBLIC_URL, parts)
-
-    async def dial() -> trio.abc.Stream:
-        ours, theirs = trio.testing.memory_stream_pair()
-        gateway.connect(theirs)
-        return ours
-
-    account = TwilioAccount(
-        account_sid="AC" + "1" * 32, auth_token=AUTH_TOKEN, public_url=PUBLIC_URL, dial=dial
-    )
+    secrets = Secrets(twilio_account_sid=Secret(ACCOUNT_SID), twilio_auth_token=Secret(AUTH_TOKEN))
+    gateway = Gateway(settings, secrets, PUBLIC_URL, parts)
     async with trio.open_nursery() as nursery:
         await nursery.start(gateway.run)
-        async with FakeTwilio(account) as twilio:
-            yield LiveGateway(gateway, twilio, metrics, facts, log)
+        async with twilio:
+            yield LiveGateway(gateway, twilio, metrics, facts, log, rest)
         await _nothing_is_left(gateway, metrics)
         nursery.cancel_scope.cancel()
 

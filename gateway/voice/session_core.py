@@ -72,6 +72,7 @@ class SessionCore:
         self._asked_in: str | None = None  # the event that asked for a response which has not begun
         self._cancel_next = False  # that response is cancelled as soon as it has
         self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
+        self._over: str | None = None  # the response that ended last
         self._cut: set[str] = set()  # cancelled: whatever still arrives of these is not for the caller
         self._calls: dict[str, dict[str, realtime.FunctionCall]] = {}  # of running responses
         self._wanted: Mapping[str, object] | None = None  # asked for while another one was still running
@@ -262,6 +263,10 @@ class SessionCore:
         self._asked_in = self._send(type="response.create", **({"response": options} if options else {}))
 
     def _begin(self, response: str) -> None:
+        self._cut.intersection_update([*self._running, self._over])
+        if response == self._over:  # some voices name all alike
+            self._over = None
+            self._cut.discard(response)
         self._running.setdefault(response, [])
         self._step("asked")
         self._events.append(ResponseStarted(response))
@@ -277,7 +282,8 @@ class SessionCore:
             self._send(type="response.cancel", response_id=response)
 
     def _audio(self, event: realtime.AudioDelta) -> None:
-        items = self._running.setdefault(event.response_id, [])
+        # Not every voice tells when a response begins; one may say more of a response that it said is over.
+        items = self._running.setdefault(event.response_id, []) if event.response_id != self._over else []
         first = event.item_id not in self._parts
         if first:
             self._parts[event.item_id] = event.content_index
@@ -306,7 +312,7 @@ class SessionCore:
         for item in list(self._running.get(response.id, [])):
             self._item_done(response.id, item)
         self._running.pop(response.id, None)
-        self._cut.discard(response.id)
+        self._over = response.id
         matched = (response.metadata or {}).get("matched")
         error = response.status_details.error if response.status_details is not None else None
         status = "cancelled" if cut else response.status

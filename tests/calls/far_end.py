@@ -31,7 +31,9 @@ class Item:
         self.played = 0  # how far the caller has heard it, likewise
         self.dropped = False  # the voice was told that the caller hears no more of it
         self.truncated_ms = 0
+        self.heard_at_ms = 0  # the end of what was played, on the axis of all that was sent
         self.cleared = False  # some of it was taken back from the far end, and may be played once more
+        self.done = False
         self.audio = bytearray()
         self.level = 0x84 + number * 7 % 96
         self._bytes_per_ms = form.bytes_per_ms
@@ -72,7 +74,7 @@ class FarEnd:
         self._frame_ms = 0
         self.received_ms = 0
         self.played_to_ms = 0  # the end of what was played last, on the axis of all that was received
-        self.repeat_bytes = 0  # so much may be heard twice, since the last `clear`
+        self.repeat_bytes = 0  # so much of an item may be heard twice, since the last `clear`
 
     @property
     def queued_ms(self) -> int:
@@ -89,9 +91,6 @@ class FarEnd:
 
     def clear(self) -> list[str]:
         """Throw away what was not played; the marks in it come back at once."""
-        for each in (self._frame, *self._queue):
-            if isinstance(each, Frame) and each.item is not None:
-                each.item.cleared = True
         marks = [each for each in self._queue if isinstance(each, str)]
         self._queue.clear()
         self._frame = None
@@ -112,6 +111,7 @@ class FarEnd:
         if frame.item is not None:
             frame.item.head = frame.at + min(frame.size, self._frame_ms * BYTES_PER_MS)
             frame.item.played = max(frame.item.played, frame.item.head)
+            frame.item.heard_at_ms = self.played_to_ms
         if self._frame_ms < FRAME_MS:
             return []
         self._frame = None

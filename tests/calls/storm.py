@@ -127,6 +127,8 @@ class Storm(Ladder):
             else:
                 lag_ms = self.far.played_to_ms - what
                 self.far.repeat_bytes = (int(lag_ms) + FRAME_MS + 1) * BYTES_PER_MS
+                for item in self.items:
+                    item.cleared = item.heard_at_ms > what - FRAME_MS
                 marks += self.far.clear()
         marks += self.far.play_1_ms()
         for name in marks:

@@ -32,7 +32,7 @@ def last_seeded(call: Ladder) -> str:
 
 
 def test_words_of_which_there_is_no_audio_were_not_said():
-    call = answering(received_ms=43 * MS_A_CHARACTER)
+    call = answering(received_ms=41 * MS_A_CHARACTER)
 
     assert last_seeded(call) == "We are open from nine to five. On Sundays"
     assert "the words “We are open from nine to five. On Sundays”" in wish(call)["instructions"]

@@ -55,7 +55,9 @@ WEATHERS = st.builds(
     up_ms=st.sampled_from([0, 0, 45]),
     tick_ms=st.sampled_from([0, 7]),
 )
-CALLS: tuple[tuple[tuple[str, str], ...], ...] = (
+Calls = tuple[tuple[str, str], ...]
+CALLS: tuple[Calls, ...] = (
+    (),
     (),
     (),
     (("hours", "{}"),),
@@ -67,7 +69,7 @@ CALLS: tuple[tuple[tuple[str, str], ...], ...] = (
     (("transfer_call", '{"destination":"front_desk"}'),),
     (("end_call", "{}"),),
 )
-SIZES_BYTES = (1, 7, 159, 160, 161, 800, 3201, 9600)  # of G.711
+SIZES = st.lists(st.sampled_from([1, 7, 159, 160, 161, 800, 3201, 9600]), max_size=4)  # bytes of G.711
 WORDS = ("", "Yes.", "We are open from nine to five.")
 NUMBERS = st.integers(0, 5)
 
@@ -97,12 +99,13 @@ class AnyHistory(RuleBasedStateMachine):
         self.storm.start()
         self.names = 0
         self.turn = "u0"
-        self.spoke_at_ms = 0
+        self.spoke_at_ms = self.pressed_at_ms = 0
         if ready:
             for clip in self.storm.clips:
                 self.storm.command(c.ClipReady(id=clip, pcm=b""))
             self.storm.passes(20)
             self.sessions_open(configured=True)
+            self._answers([8000], ())
 
     def teardown(self) -> None:
         if hasattr(self, "storm") and self.storm.sound:
@@ -119,10 +122,12 @@ class AnyHistory(RuleBasedStateMachine):
 
     # -- time and network
 
-    @precondition(alive)
-    @rule(ms=st.sampled_from([13, 40, 100, 250, 600, 1500]))
-    def time_passes(self, ms: int) -> None:
+    @rule(ms=st.sampled_from([13, 40, 100, 250, 600, 1500]), connects=st.booleans())
+    def time_passes(self, ms: int, connects: bool) -> None:  # noqa: FBT001 - drawn
         self.storm.passes(ms)
+        if connects and wired(self) and not all(tell.opened for tell in self.storm.wires):
+            self.sessions_open(configured=True)
+            self.storm.passes(20)
 
     @precondition(alive)
     @rule(
@@ -170,22 +175,49 @@ class AnyHistory(RuleBasedStateMachine):
     # -- what the voice says
 
     @precondition(talking)
-    @rule(sizes=st.lists(st.sampled_from(SIZES_BYTES), max_size=4), text=st.sampled_from(WORDS), done=st.booleans())
-    def the_agent_answers(self, sizes: list[int], text: str, done: bool) -> None:  # noqa: FBT001 - drawn
-        """A response begins, and its first item comes, or is complete already."""
-        if not self.voice.running:
+    @rule(sizes=SIZES, calls=st.sampled_from(CALLS))
+    def the_agent_answers(self, sizes: list[int], calls: Calls) -> None:
+        """A response, whole."""
+        self._answers(sizes, calls)
+
+    @precondition(talking)
+    @rule(sizes=SIZES, text=st.sampled_from(WORDS))
+    def a_response_begins(self, sizes: list[int], text: str) -> None:
+        self._begins(sizes)
+        if talking(self):
+            self._writes(text, done=False)
+
+    @precondition(talking)
+    @rule(sizes=SIZES, calls=st.sampled_from(CALLS), ms=st.sampled_from([40, 600]))
+    def a_turn_is_taken(self, sizes: list[int], calls: Calls, ms: int) -> None:
+        """The caller says something, and is answered."""
+        self.the_caller_speaks(ms)
+        if talking(self):
+            self.the_caller_is_silent(taken=True, spoke_ms=400)
+        if talking(self):
+            self.the_caller_is_written_down(WORDS[-1])
+            self._answers(sizes, calls)
+            self.storm.passes(ms)
+
+    def _begins(self, sizes: list[int]) -> None:
+        if talking(self) and not self.voice.running:
             self.storm.says(self.voice, self.voice.created(self._new("r")))
         self._speaks(sizes, self._new("i"))
+
+    def _answers(self, sizes: list[int], calls: Calls) -> None:
+        self._begins(sizes)
         if talking(self):
-            self._writes(text, done=done)
-        if done and responding(self):
+            self._writes(WORDS[-1], done=True)
+        if responding(self):
             self._item_done()
-            self.a_response_ends("completed", (), "")
+        if responding(self):
+            self.a_response_ends("completed", calls, "")
 
     @precondition(responding)
-    @rule(sizes=st.lists(st.sampled_from(SIZES_BYTES), min_size=1, max_size=4), new=st.booleans())
+    @rule(sizes=SIZES, new=st.booleans())
     def the_agent_goes_on(self, sizes: list[int], new: bool) -> None:  # noqa: FBT001 - drawn
-        names = [item.name for item in self.voice.items.values() if item.response == self.voice.running[-1]]
+        items = [item for item in self.voice.items.values() if item.response == self.voice.running[-1]]
+        names = [item.name for item in items if not item.done]
         self._speaks(sizes, self._new("i") if new or not names else names[-1])
 
     def _speaks(self, sizes: list[int], name: str) -> None:
@@ -216,6 +248,7 @@ class AnyHistory(RuleBasedStateMachine):
     def _item_done(self) -> None:
         if self.voice.items:
             item = list(self.voice.items.values())[-1]
+            item.done = True
             done = {"type": "response.output_audio.done", "response_id": item.response, "item_id": item.name}
             self.storm.says(self.voice, done)
 
@@ -225,7 +258,7 @@ class AnyHistory(RuleBasedStateMachine):
         calls=st.sampled_from(CALLS),
         code=st.sampled_from(["server_error", "server_error", "rate_limit_exceeded", "insufficient_quota"]),
     )
-    def a_response_ends(self, status: str, calls: tuple[tuple[str, str], ...], code: str) -> None:
+    def a_response_ends(self, status: str, calls: Calls, code: str) -> None:
         output = [
             {"type": "function_call", "id": self._new("f"), "call_id": self._new("call_")}
             | {"name": name, "arguments": text}
@@ -268,8 +301,10 @@ class AnyHistory(RuleBasedStateMachine):
         kind = "conversation.item.input_audio_transcription.completed"
         self.storm.says(self.voice, {"type": kind, "item_id": self.turn, "transcript": text})
 
+    @precondition(lambda self: self.storm.ms >= self.pressed_at_ms + 100)
     @rule(digit=st.sampled_from("1#"))
     def a_key_is_pressed(self, digit: str) -> None:
+        self.pressed_at_ms = self.storm.ms
         self.storm.digit(digit)
 
     # -- what was asked of the driver
@@ -300,7 +335,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     # -- the end
 
-    @precondition(lambda self: alive(self) and self.storm.ms > 3000)
+    @precondition(lambda self: alive(self) and self.storm.ms > 4000)
     @rule(how=st.sampled_from(["stop", "closed", "operator"]))
     def the_call_ends(self, how: str) -> None:
         if how == "stop":

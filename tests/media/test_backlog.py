@@ -93,7 +93,7 @@ def test_what_is_kept_stays_until_it_is_released():
     assert backlog.everything() == before == b"".join(frames(3))
 
 
-def test_a_gap_longer_than_the_lead_leaves_nothing_that_is_not_the_callers():
+def test_a_gap_longer_than_the_lead_takes_all_before_it_along():
     backlog = added(Backlog(), frames(10))
 
     backlog.add(b"\xff" * 8000)

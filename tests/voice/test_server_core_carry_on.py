@@ -45,6 +45,15 @@ def test_an_answer_that_broke_off_is_carried_on_behind_what_was_said():
     assert spoken(carry_on(client)) == "do you open?."
 
 
+def test_an_answer_that_broke_off_twice_is_carried_on_behind_both_pieces():
+    client = Client()
+    said(client, "caller", QUESTION)
+    said(client, "agent", "You said")
+    said(client, "agent", "When do")
+
+    assert spoken(carry_on(client)) == "you open?."
+
+
 def test_an_opening_that_broke_off_is_carried_on():
     client = Client()
     said(client, "agent", "Hello.")

@@ -195,6 +195,59 @@ def test_a_call_of_a_function_in_an_answer_that_was_cut_is_not_made():
     assert list(session.history.items()) == []
 
 
+def test_audio_that_comes_when_a_cut_answer_is_over_is_not_for_the_caller_either():
+    session = cut_short()
+    done(session, status="cancelled")
+    session.events()
+
+    audio(session)
+
+    assert session.events() == []
+
+
+def test_audio_that_comes_when_its_answer_is_over_does_not_keep_the_next_answer_waiting():
+    session = answering(opened())
+    done(session)
+
+    audio(session)
+    session.respond()
+
+    assert kinds(session) == ["response.create"]
+
+
+def test_audio_of_an_answer_that_is_over_stays_out_of_the_one_that_has_begun():
+    session = cut_short()
+    done(session, status="cancelled")
+    answering(session, "r2")
+    session.events()
+
+    audio(session)
+    done(session, "r2")
+
+    assert session.events() == [said.ResponseEnded("r2", "completed", None, None)]
+    assert not session.responding
+
+
+def test_a_voice_that_names_all_its_answers_alike_is_heard():
+    session = cut_short()
+    done(session, status="cancelled")
+    answering(session)
+    session.events()
+
+    audio(session, "i2")
+
+    assert session.events() == [said.AgentAudio("i2", bytes(960))]
+
+
+def test_a_voice_that_does_not_tell_when_an_answer_begins_is_heard():
+    session = opened()
+
+    audio(session)
+
+    assert session.events() == [said.AgentAudio("i1", bytes(960))]
+    assert session.responding
+
+
 def test_the_answer_after_a_cut_one_is_heard():
     session = cut_short()
     done(session, status="cancelled")

@@ -149,7 +149,10 @@ class RealtimeServerCore:
         if isinstance(item, Message) and item.role == "assistant" and is_last and self._reply is None:
             # A client tells a new session what was said in an earlier one: the brain hears it again, and what
             # it would have answered has been said, or the beginning of it.
-            self._unsaid = rest_of(self._think(self._conversation.take_unanswered()), item.text)
+            # An answer that broke off more than once comes in several pieces.
+            inputs = self._conversation.take_unanswered()
+            going_on = not inputs and self._unsaid.say
+            self._unsaid = rest_of(self._unsaid if going_on else self._think(inputs), item.text)
 
     def _create_response(self, options: ResponseOptions) -> None:
         if self._reply is not None:
