@@ -281,8 +281,8 @@ MUTATIONS = (
     Mutation(
         "tools: the agent goes on before it has all answers",
         "calls/conversation.py",
-        "if not self._tools_told or self._tools.running or self._speaking:",
-        "if self._tools.running or self._speaking:",
+        "self._session.tool_answered(each, answer, respond=False)",
+        "self._session.tool_answered(each, answer)",
     ),
     Mutation("tools: keys do not sound", "calls/conversation.py", 'self._sound("digits", pcm)', "pass"),
     Mutation(

@@ -1,5 +1,6 @@
 """The calls in tests/traces were recorded with this gateway. A change of what a core answers shows up here first.
 
+What they are is said in ops/recorded_calls.py; `python -m ops.record_traces` records them anew.
 `gateway replay --accept FOLDER` rewrites what is expected, once somebody has seen that the difference is meant.
 """
 
@@ -16,6 +17,7 @@ from gateway.cli import main
 from gateway.serve import build_core
 from gateway.traces import replay, report_lines
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO, TRACE
+from ops.recorded_calls import CALLS
 
 TRACES = sorted(path.parent for path in (Path(__file__).parent / "traces").glob(f"*/{TRACE}"))
 
@@ -47,8 +49,22 @@ def plant(folder: Path) -> int:
     return int(seq)
 
 
+def facts_in(folder: Path) -> list[str]:
+    lines = (folder / OUTPUTS).read_bytes().splitlines()
+    outputs = [msgspec.json.decode(line)[1] for line in lines]
+    return [output["name"] for output in outputs if output["type"] == "fact"]
+
+
 def test_there_are_recorded_calls():
-    assert {folder.name for folder in TRACES} >= {"echo", "goodbye", "interrupted", "keys", "spoken"}
+    assert {folder.name for folder in TRACES} >= set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_recorded_call_shows_what_it_was_made_for_and_its_voice_complained_of_nothing(name: str):
+    facts = facts_in(Path(__file__).parent / "traces" / name)
+
+    assert set(CALLS[name].shows) <= set(facts)
+    assert "voice.troubled" not in facts
 
 
 @pytest.mark.parametrize("folder", TRACES, ids=lambda folder: folder.name)

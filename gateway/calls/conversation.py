@@ -10,13 +10,15 @@ import msgspec
 
 from gateway import contracts as c
 from gateway.audio.g711 import Codec
+from gateway.calls.answers import Answers
 from gateway.calls.barge_in import BargeIn
+from gateway.calls.fillers import FILLER, WELCOME, Fillers
 from gateway.calls.interruptions import Interruptions
 from gateway.calls.paths import Downlink
 from gateway.calls.recovery import Recovery
 from gateway.calls.sessions import Sessions
 from gateway.calls.settings import CallSettings
-from gateway.calls.silences import Idle, Outage
+from gateway.calls.silences import Idle
 from gateway.calls.tool_calls import EndCall, Refusal, Tones, ToolCalls, Transfer, built_in_tools, meant
 from gateway.voice import session_events as said
 from gateway.voice.history import History
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "VoiceGone", "Wish"]
 
 _CLIP_AUDIO = c.AudioFormat()
-# What the caller hears while the voice is away: at the start of a call, and later.
-_WELCOME, _FILLER = "welcome", "filler"
 _STILL_THERE = (
     "The caller has said nothing for some time. Ask in one short sentence whether he is still there. "
     "If you have asked twice already, say goodbye and call end_call."
@@ -92,19 +92,15 @@ class Conversation:
             flush=self.flush,
         )
         self._idle = Idle(settings.idle_s)
-        self._outage = Outage()
+        self._fillers = Fillers(numbers, emit)
         self._recovery = Recovery(agent)
         self._tools = ToolCalls()
-        self._tools_told = False  # their answers, after which the agent has not been asked to go on
         self._own_tools = {tool.name for tool in agent.tools}
         self._dead_air_s = settings.dead_air_s
-        self._owed_since: float | None = now  # an answer
-        self._stopped_at: float | None = None  # when the caller stopped, until the agent is sent
+        self._answers = Answers(settings.dead_air_s, now)
         self._speaking = False  # the caller
         self._has_retried = False
         self._has_spoken = False  # the running response
-        self._fillers: dict[str, bytes] = {}
-        self._loading: dict[int, str] = {}
         self._closing: Wish | None = None
         self._wish: Wish | None = None  # the same, until the call takes it
 
@@ -126,7 +122,7 @@ class Conversation:
         """The connection of a session stands."""
         self._sessions.opened(number, now)
         if self._sessions.is_talking(number):
-            self._owed_since = now
+            self._answers.owe(now)  # it has to get ready, at least
 
     def ended(self, ended: c.VoiceEnded, now: float) -> None:
         """The connection of a session is gone, or could not be had."""
@@ -144,8 +140,8 @@ class Conversation:
         if self._closing is None:
             self._interruptions.pressed(self._session, now)
             self._session.press(digit)
-            self._owe(now)
-            self._stopped_at = now
+            self._answers.turn_over(now)
+            self._recover_if_away()
 
     def receive(self, event: str, now: float) -> None:
         """What the session that talks says."""
@@ -161,32 +157,27 @@ class Conversation:
     def advance(self, now: float) -> None:
         """Time passes."""
         self._interruptions.advance(self._session, now)
-        open_now = self._sessions.talking.open_since is not None
-        if open_now and self._owed_since is not None and now - self._owed_since > self._dead_air_s:
+        if self._sessions.talking.open_since is not None and self._answers.overdue(now):
             self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
         away = self._sessions.lost_since is not None
-        waiting = away and self._owed_since is not None
-        if self._outage.due(now, waiting=waiting, sounding=self._downlink.speaking(now)):
-            self._fill()
+        self._fill(now, waiting=away and self._answers.owed)
         quiet = self._quiet(now)
         if self._sessions.advance(now, gap=quiet):
             self._emit(c.Fact("session.renewed"))
         if self._idle.due(now, quiet=quiet and not away):
             self._session.respond({"instructions": _STILL_THERE, "metadata": {"idle": "yes"}})
-            self._owed_since = now
+            self._answers.owe(now)
             self._emit(c.Fact("caller.idle"))
 
     def sent(self, now: float) -> None:
-        """Audio went out: if it is the first since the caller stopped, and no filler, the turn is answered."""
-        if self._stopped_at is not None and self._owed_since is None:
-            latency_ms = round((now - self._stopped_at) * 1000)
+        """Audio went out."""
+        latency_ms = self._answers.sent(now)
+        if latency_ms is not None:
             self._emit(c.Fact("turn.answered", {"latency_ms": latency_ms}))
-            self._stopped_at = None
 
     def clip_ready(self, clip: int, pcm: bytes) -> None:
         """A clip that was asked for here can be played."""
-        if clip in self._loading:
-            self._fillers[self._loading.pop(clip)] = pcm
+        self._fillers.loaded(clip, pcm)
 
     def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
         """A tool has answered. One that was asked for in an earlier conversation means nothing."""
@@ -266,16 +257,15 @@ class Conversation:
         self._recovery.go_on(self._session)
         self._sessions.ready(asked=self._recovery.wanted)
         if not self._recovery.wanted:
-            self._owed_since = None
+            self._answers.came()
 
-    def _owe(self, now: float) -> None:
-        """The voice has something to answer; one that is away is asked for it when it is back."""
-        self._owed_since = now
+    def _recover_if_away(self) -> None:
+        """A voice that is away is asked for what it owes when it is back."""
         if self._sessions.talking.open_since is None:
             self._recovery.owe()
 
     def _add_audio(self, event: said.AgentAudio) -> None:
-        self._owed_since = None
+        self._answers.came()
         self._has_spoken = True
         self._sessions.proved()
         self._recovery.heard()
@@ -290,9 +280,9 @@ class Conversation:
         if event.status == "completed":
             self._has_retried = False
             self._recovery.heard()
-            self._owed_since = None
+            self._answers.came()
             if not self._downlink.speaking(now):
-                self._stopped_at = None  # an answer without audio: the next audio answers something else
+                self._answers.forget_turn()
         elif event.code in _REFUSED:
             self._lose("refused", event.code or "", now)
         elif event.code in _BUSY:
@@ -304,11 +294,11 @@ class Conversation:
         if self._has_spoken and status == "incomplete":
             return  # it has said all it could
         self._has_retried = True
-        self._owed_since = now
-        if self._has_spoken:
-            self._recovery.carry_on(self._session)
-        else:
+        if not self._has_spoken:
             self._session.respond()
+        elif not self._recovery.carry_on(self._session):
+            return  # all was said
+        self._answers.owe(now)
 
     def _troubled(self, trouble: said.VoiceTrouble, now: float) -> None:
         self._emit(c.Fact("voice.troubled", {"code": trouble.code, "message": trouble.message}))
@@ -321,7 +311,7 @@ class Conversation:
         self._emit(c.Fact("caller.started"))
         self._speaking = True
         self._sessions.backlog.keep()
-        self._stopped_at = self._owed_since = None
+        self._answers.nothing_owed()
         if self._closing is None:  # the goodbye, or the word that a transfer comes, is heard to its end
             self._interruptions.began(self._session, event.item, now)
 
@@ -330,21 +320,21 @@ class Conversation:
         self._emit(c.Fact("caller.stopped", {"silent_ms": round(event.silent_for_s * 1000)}))
         nothing = self._interruptions.stopped(self._session, event.lasted_ms, now)
         if self._closing is None and not nothing:
-            self._stopped_at, self._owed_since = now - event.silent_for_s, now
-            self._tools_told = False  # what answers him goes on from them
+            self._answers.turn_over(now, event.silent_for_s)
+            self._tools.asked()  # what answers him goes on from them
 
     def _written_down(self, event: said.Transcript, now: float) -> None:
         if not self._speaking:
             self._sessions.backlog.release()
         if self._interruptions.written_down(self._session, event.item, event.text, now):
-            self._stopped_at = self._owed_since = None
+            self._answers.nothing_owed()
 
     # -- silences and losses
 
     def _quiet(self, now: float) -> bool:
         """Nobody speaks, and nothing is under way."""
         return (
-            self._owed_since is None
+            not self._answers.owed
             and not self._speaking
             and not self._tools.running
             and self._closing is None
@@ -363,19 +353,18 @@ class Conversation:
             words = self._recovery.words_in(self._sessions.history.text(item), self._received_ms(item))
             self._sessions.history.cut(item, words)
             self._downlink.finish(item)
-        self._recovery.lost(self._session, owed=self._owed_since is not None, speaking=self._speaking)
+        self._recovery.lost(self._session, owed=self._answers.owed, speaking=self._speaking)
         self._interruptions.lost()
-        self._speaking = self._tools_told = False
+        self._speaking = False
+        self._tools.asked()
         if self._recovery.wanted:
-            self._owed_since = now
+            self._answers.owe(now)
         if not self._follow(how, now, retry_after_s):
             self._wish = VoiceGone()
         elif self._sessions.talking.ready:  # the one that stood by talks now
             self._go_on()
-        elif self._filler not in (*self._fillers, *self._loading.values()):
-            clip = self._numbers()
-            self._loading[clip] = self._filler
-            self._emit(c.LoadClip(id=clip, name=self._filler))
+        else:
+            self._fillers.load(self._filler)
 
     def _received_ms(self, item: str) -> float:
         return self._downlink.ledger.item(item).received_ms
@@ -394,11 +383,12 @@ class Conversation:
 
     @property
     def _filler(self) -> str:
-        return _FILLER if self._sessions.history.messages else _WELCOME
+        return FILLER if self._sessions.history.messages else WELCOME
 
-    def _fill(self) -> None:
-        if self._filler in self._fillers:
-            self._sound("filler", self._fillers[self._filler])
+    def _fill(self, now: float, *, waiting: bool) -> None:
+        pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=self._downlink.speaking(now))
+        if pcm is not None:
+            self._sound("filler", pcm)
             self._emit(c.Fact("filler.played", {"clip": self._filler}))
 
     def _sound(self, what: str, pcm: bytes) -> None:
@@ -433,13 +423,13 @@ class Conversation:
             self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
         for each, answer in ready:
             self._session.tool_answered(each, answer, respond=False)
-            self._tools_told = True
 
     def _ask_after_tools(self, now: float) -> None:
         """The agent goes on once all of its calls are answered, and not in between: it would do so twice."""
-        if not self._tools_told or self._tools.running or self._speaking:
+        if not self._tools.due or self._speaking:
             return
-        self._tools_told = False
+        self._tools.asked()
         if self._closing is None:
             self._session.respond()
-            self._owe(now)
+            self._answers.owe(now)
+            self._recover_if_away()

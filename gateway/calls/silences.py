@@ -13,8 +13,11 @@ class Outage:
         self._silent_since: float | None = None
         self._told_at: float | None = None
 
-    def due(self, now: float, *, waiting: bool, sounding: bool) -> bool:
-        """A word is due now. `waiting`: it is our turn to speak, and we cannot. `sounding`: the caller hears us."""
+    def due(self, now: float, *, waiting: bool, sounding: bool, ready: bool = True) -> bool:
+        """A word is due now. `waiting`: it is our turn to speak, and we cannot. `sounding`: the caller hears us.
+
+        `ready`: there is something to say; without, it is due as soon as there is.
+        """
         if not waiting:
             self._silent_since = self._told_at = None
             return False
@@ -24,7 +27,7 @@ class Outage:
         if self._silent_since is None:
             self._silent_since = now
         silence_s = _UNEXPECTED_S if self._told_at is None else _AGAIN_S
-        if now - self._silent_since < silence_s:
+        if now - self._silent_since < silence_s or not ready:
             return False
         self._told_at, self._silent_since = now, None
         return True

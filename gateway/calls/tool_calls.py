@@ -104,9 +104,9 @@ class ToolCalls:
     """The tools that run. Their answers reach the model in the order in which it called them."""
 
     def __init__(self) -> None:
-        self._running: dict[
-            str, str | None
-        ] = {}  # by call, in order: the answer that waits for one before it
+        # By call, in order: the answer that waits for one before it.
+        self._running: dict[str, str | None] = {}
+        self._told = False  # answers, after which the agent has not been asked to go on
 
     @property
     def running(self) -> bool:
@@ -126,4 +126,14 @@ class ToolCalls:
                 break
             ready.append((each, answer))
             del self._running[each]
+        self._told = self._told or bool(ready)
         return ready
+
+    @property
+    def due(self) -> bool:
+        """All are answered, and the agent has to be asked to go on: once, not after each."""
+        return self._told and not self._running
+
+    def asked(self) -> None:
+        """The agent is asked, or will be for another reason."""
+        self._told = False

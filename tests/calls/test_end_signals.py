@@ -30,6 +30,7 @@ steps = [{ do = "answer" }, { do = "converse", agent = "a" }]
 [agents.a]
 instructions = "Talk."
 """
+TOO_SHORT_MS = 40  # to have anything to record
 END_CALL = {"id": "f", "type": "function_call", "name": "end_call", "call_id": "c", "arguments": "{}"}
 
 
@@ -101,16 +102,16 @@ ENDS: dict[Signal, tuple[EndReason, float, float]] = {
 SIGNALS: tuple[Signal, ...] = (*ENDS, Scene.status_comes)  # a status is a hint, and ends nothing
 
 
-def possible(order: Sequence[Signal], pauses_s: Sequence[float], *, talks: bool) -> set[EndReason]:
-    """The reasons of the signals that can have been the first to end the call. `talks`: the agent can."""
+def possible(order: Sequence[Signal], pauses_s: Sequence[float]) -> set[EndReason]:
+    """The reasons of the signals that can have been the first to end the call."""
     times_s = itertools.accumulate(pauses_s, initial=0.0)
     sent = [(signal, at_s) for signal, at_s in zip(order, times_s, strict=True) if signal in ENDS]
     silenced_s = min((at_s for signal, at_s in sent if signal is Scene.voice_is_gone), default=math.inf)
     ends: list[tuple[EndReason, float, float]] = []
     for signal, at_s in sent:
         reason, least_s, most_s = ENDS[signal]
-        if signal is Scene.agent_ends_the_call and (not talks or at_s >= silenced_s):
-            most_s = math.inf  # the agent may have no voice to say it with
+        if signal is Scene.agent_ends_the_call and at_s >= silenced_s:
+            most_s = math.inf  # it has no voice any more to say so
         ends.append((reason, at_s + least_s, at_s + most_s))
     over_s = min((latest_s for _, _, latest_s in ends), default=math.inf)
     found = {reason for reason, earliest_s, _ in ends if earliest_s <= over_s}
@@ -163,9 +164,9 @@ async def all_end_well(folder: Path, orders: Iterable[Order]) -> None:
             sid = await end(live, puppet, order)
 
             record = record_of(folder / "calls", sid)
-            can_be = possible(order.signals, order.pauses_s, talks=order.begins_s > 0)
-            assert record.reason in can_be, str(order)
-            assert (record.trace, record.recording) == ("complete", "complete"), str(order)
+            assert record.reason in possible(order.signals, order.pauses_s), str(order)
+            assert record.trace == "complete", str(order)
+            assert record.recording == "complete" or record.duration_ms < TOO_SHORT_MS, str(order)
             assert record.counts.get("call.ending", 0) <= 1, str(order)
             assert sum(request.call_sid == sid for request in live.rest.requests) <= 1, str(order)
             assert (puppet.open, len(live.gateway.clock)) == (0, 0), str(order)
@@ -193,6 +194,7 @@ async def test_a_call_that_is_ended_from_all_sides_at_any_distance_ends_once(
     for _ in range(40):
         signals = rng.choices(SIGNALS, k=rng.randint(2, 6))
         pauses_s = [rng.choice([0.0, 0.0, 0.001, 0.02, 0.3, 1.5]) for _ in signals[1:]]
-        orders.append(Order(rng.choice([0.0, 0.1]), tuple(signals), tuple(pauses_s)))
+        has_voice = Scene.agent_ends_the_call in signals  # and needs it
+        orders.append(Order(0.1 if has_voice else rng.choice([0.0, 0.1]), tuple(signals), tuple(pauses_s)))
 
     await all_end_well(tmp_path, orders)
