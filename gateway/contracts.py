@@ -52,6 +52,8 @@ from gateway.tools import as_tools
 
 T = TypeVar("T")
 
+_G711_HZ = 8000
+
 # -- who answers --------------------------------------------------------------------------------------
 
 
@@ -206,6 +208,10 @@ class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     encoding: Literal["pcm", "pcmu", "pcma"] = "pcm"
     rate_hz: int = 24_000
+
+    def __post_init__(self) -> None:
+        if self.encoding != "pcm" and self.rate_hz != _G711_HZ:
+            raise ValueError(f"{self.encoding} at {self.rate_hz} Hz: G.711 has {_G711_HZ} Hz")
 
     @property
     def bytes_per_ms(self) -> int:

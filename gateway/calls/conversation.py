@@ -127,7 +127,7 @@ class Conversation:
     def ended(self, ended: c.VoiceEnded, now: float) -> None:
         """The connection of a session is gone, or could not be had."""
         if not self._sessions.is_talking(ended.session):
-            self._sessions.standby_lost(ended.session, now)
+            self._sessions.standby_lost(ended.session, now, refused=ended.refused)
         elif ended.refused:
             self._lose("refused", ended.detail, now)
         elif ended.busy_s is not None:

@@ -111,6 +111,8 @@ class Interruptions:
         cut = self._downlink.drop(now) if self._downlink.speaking(now) or self._cleared else ()
         self._downlink.resume()
         for item, heard_ms in cut:
+            if not session.is_voice(item.item):
+                continue
             words = words_heard(session.history.text(item.item), heard_ms, item.received_ms)
             session.truncate(item.item, heard_ms, words)
             bounds = {"heard_low_ms": round(item.low_ms), "heard_high_ms": round(item.high_ms)}

@@ -3,6 +3,7 @@
 A session that breaks is followed by another, which is told what was said so far and what the caller says now.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -114,12 +115,12 @@ class Sessions:
     def is_talking(self, number: int) -> bool:
         return number == self.talking.number and not self.talking.closed
 
-    def standby_lost(self, number: int, now: float) -> None:
-        """A session is gone that was to follow; there is time for another one."""
+    def standby_lost(self, number: int, now: float, *, refused: bool) -> None:
+        """A session is gone that was to follow; unless it was refused, there is time for another one."""
         if self._standby is not None and number == self._standby.number:
             self._close(self._standby)
             self._standby = None
-            self._no_standby_before = now + _STANDBY_AGAIN_S
+            self._no_standby_before = math.inf if refused else now + _STANDBY_AGAIN_S
 
     def standby_said(self, number: int, event: str) -> None:
         """Take what the session says that is to follow."""

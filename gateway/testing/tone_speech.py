@@ -25,6 +25,7 @@ _AMPLITUDE = 8000.0
 
 _WINDOW_MS = 20
 _HOP_MS = 10
+_AT_ONCE = 1000  # frames, so that an hour of audio needs no more memory than 10 s
 _AUDIBLE = 400.0  # rms; an edge that only a part of the window has is not
 _ALONE = 0.85  # of the energy: so much is in a pure tone, and in no voice
 _SHORTEST_MS = 30  # a shorter sound is the seam between two others
@@ -61,17 +62,18 @@ def understand(pcm: bytes, rate_hz: int) -> str:
 
 def sounds(pcm: bytes, rate_hz: int) -> list[Sound]:
     """What is audible in PCM16, in order."""
-    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
+    samples = np.frombuffer(pcm, "<i2")
     width, hop = rate_hz * _WINDOW_MS // 1000, rate_hz * _HOP_MS // 1000
     if len(samples) < width:
         return []
     frames = sliding_window_view(samples, width)[::hop]
-    loud = np.flatnonzero((frames**2).mean(axis=1) > _AUDIBLE**2)
     heard: list[tuple[int, str | None]] = []
-    for some in np.array_split(loud, len(loud) // 1000 + 1):
-        heard += zip(some.tolist(), _pitches(frames[some], rate_hz), strict=True)
+    for first in range(0, len(frames), _AT_ONCE):
+        some = frames[first : first + _AT_ONCE].astype(np.float64)
+        loud = np.flatnonzero((some**2).mean(axis=1) > _AUDIBLE**2)
+        heard += zip((first + loud).tolist(), _words(some[loud], rate_hz), strict=True)
     found = []
-    # Frames follow on one another where the difference of index and place stays the same.
+    # Frames follow on one another as long as the difference of place and index stays the same.
     for (_, word), run in groupby(enumerate(heard), lambda each: (each[1][0] - each[0], each[1][1])):
         places = [place for _, (place, _) in run]
         sound = Sound(word, places[0] * _HOP_MS, places[-1] * _HOP_MS + _WINDOW_MS)
@@ -90,7 +92,7 @@ def _pitch_hz(number: int) -> float:
     return _LOWEST_HZ + _APART_HZ * (number - int(WORDS[0]))
 
 
-def _pitches(frames: NDArray[np.float64], rate_hz: int) -> list[str | None]:
+def _words(frames: NDArray[np.float64], rate_hz: int) -> list[str | None]:
     """The word that each frame is of, or None."""
     size = 4096 * rate_hz // 8000
     energies = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), size)) ** 2

@@ -84,6 +84,9 @@ class History:
 
     # -- what is known
 
+    def __contains__(self, item: object) -> bool:
+        return item in self._messages
+
     def text(self, item: str) -> str:
         """What was said in `item`, as far as it is known."""
         message = self._messages.get(item)

@@ -152,6 +152,10 @@ class SessionCore:
         for response in self._running:
             self._cut_short(response)
 
+    def is_voice(self, item: str) -> bool:
+        """The voice has said `item`, in this session or an earlier one; what a call plays of its own it has not."""
+        return item in self._parts or item in self.history
+
     def truncate(self, item: str, heard_ms: int, words: str) -> None:
         """Of what the agent said in `item`, the caller heard `heard_ms`, about these `words`."""
         self.history.cut(item, words)
@@ -201,13 +205,8 @@ class SessionCore:
                 self._events.append(Transcript("caller", words, event.item_id))
             case realtime.ResponseCreated():
                 self._begin(event.response.id)
-            case realtime.TranscriptDelta():
-                if event.response_id not in self._cut:
-                    self.history.spoke(event.item_id, self.history.text(event.item_id) + event.delta)
-            case realtime.OutputTranscript():
-                if event.response_id not in self._cut:
-                    self.history.spoke(event.item_id, event.transcript.strip())
-                    self._events.append(Transcript("agent", event.transcript.strip(), event.item_id))
+            case realtime.TranscriptDelta() | realtime.OutputTranscript():
+                self._written_down(event)
             case realtime.ItemDone():
                 self._item_done(event.response_id, event.item_id)
             case realtime.OutputItemDone():
@@ -298,6 +297,15 @@ class SessionCore:
             items.append(event.item_id)
         self._step("audio")
         self._events.append(AgentAudio(event.item_id, event.delta))
+
+    def _written_down(self, event: realtime.TranscriptDelta | realtime.OutputTranscript) -> None:
+        if event.response_id in self._cut:
+            return
+        if isinstance(event, realtime.TranscriptDelta):
+            self.history.spoke(event.item_id, self.history.text(event.item_id) + event.delta)
+        else:
+            self.history.spoke(event.item_id, event.transcript.strip())
+            self._events.append(Transcript("agent", event.transcript.strip(), event.item_id))
 
     def _item_done(self, response: str, item: str) -> None:
         items = self._running.get(response, [])

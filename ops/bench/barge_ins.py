@@ -92,6 +92,8 @@ async def interruptions(calls: int, times: int, seed: int, at_most: Circumstance
 def of_call(call: OneCall) -> Iterator[Interruption]:
     """What came of each, from the voice's record, the network's, and Twilio's log of what was played."""
     (record,) = call.sessions
+    network = call.line.network
+    assert network is not None
     began: dict[str, float] = {}
     made_ms: dict[str, float] = {}
     for at_s, event in record.sent:
@@ -106,7 +108,7 @@ def of_call(call: OneCall) -> Iterator[Interruption]:
         if told_ms is None and played_ms >= made_ms[item]:
             continue  # he was too late, and heard all of it
         speech_s = next(at_s for at_s in started_s if at_s > from_s)
-        passed = [each for each in call.line.network.passed if speech_s <= each.left_s < until_s]
+        passed = [each for each in network.passed if speech_s <= each.left_s < until_s]
         cleared = next((at for at, each in enumerate(passed) if each.event == "clear"), None)
         yield Interruption(
             told_ms,

@@ -21,7 +21,6 @@ from trio.testing import MockClock
 from gateway.testing.faulty_table import Drop, Fault, Late, Unreachable
 from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.handset import CallOver
-from gateway.testing.network import Network
 from gateway.testing.tone_speech import WORD_MS, WORDS, Sound, sounds, speak, words_of
 from gateway.testing.tone_voice import ToneVoice
 from gateway.testing.twilio_playout import RATE_HZ
@@ -190,7 +189,7 @@ async def stories(calls: int, seed: int) -> list[Story]:
     for _ in range(calls):
         late = [Late(connection=number, by_s=rng.uniform(*CONNECT_S)) for number in range(1, 50)]
         voice = FaultyVoice(ToneVoice(answer, speed=1.5), late)
-        lines.append(Line(_spelled(rng.sample(WORDS, ANSWER_WORDS)), voice, Network(rng)))
+        lines.append(Line(_spelled(rng.sample(WORDS, ANSWER_WORDS)), voice))
     await hold_calls(lines, talk)
     return told
 

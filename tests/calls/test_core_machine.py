@@ -109,6 +109,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "storm") and self.storm.sound:
+            self.storm.calms()
             self.storm.ends()
 
     @property

@@ -408,7 +408,7 @@ def test_a_renewal_is_no_outage():
 def test_a_standby_that_is_lost_is_closed_and_asked_for_again_after_a_while():
     talk = Talk().standing_by()
 
-    talk.sessions.standby_lost(2, 61.0)
+    talk.sessions.standby_lost(2, 61.0, refused=False)
     talk.sessions.advance(75.9, gap=True)
     assert talk.closed == [2]
     assert len(talk.opened) == 2
@@ -420,7 +420,7 @@ def test_a_standby_that_is_lost_is_closed_and_asked_for_again_after_a_while():
 
 def test_what_a_lost_standby_still_says_means_nothing():
     talk = Talk().standing_by()
-    talk.sessions.standby_lost(2, 61.0)
+    talk.sessions.standby_lost(2, 61.0, refused=False)
 
     talk.sessions.opened(2, 61.5)
     talk.sessions.standby_said(2, json.dumps({"type": "session.updated", "session": {}}))
