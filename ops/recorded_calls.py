@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import trio
 
 from gateway.audio.clip import convert, read_wav
@@ -20,7 +19,7 @@ from gateway.dialplan.plan import Dialplan, Plan
 from gateway.settings import BargeIn, Settings
 from gateway.testing.faulty_table import Busy, Drop, Late, Refuse, Unreachable
 from gateway.testing.twilio_caller import Caller
-from gateway.tools import PythonTool, Tool
+from gateway.tools import PythonTool
 from gateway.voices import VoiceSettings
 from ops.recorded_voices import HOURS, LOOK_UP, WHERE, SlowVoice, phone, tones, voice
 
@@ -48,8 +47,7 @@ class RecordedCall(NamedTuple):
     @property
     def dialplan(self) -> Dialplan:
         tool = PythonTool.of(look_up)
-        told = msgspec.json.decode(msgspec.json.encode(tool, order="sorted"), type=Tool)  # as a header has it
-        agent = Agent(name="reception", instructions="Be brief.", greeting=self.greeting, tools=(told,))
+        agent = Agent(name="reception", instructions="Be brief.", greeting=self.greeting, tools=(tool,))
         plan = Plan(
             name="reception",
             steps=(Answer(), Converse(agent="reception")),

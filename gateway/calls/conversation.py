@@ -158,7 +158,10 @@ class Conversation:
         """Time passes."""
         self._interruptions.advance(self._session, now)
         if self._sessions.talking.open_since is not None and self._answers.overdue(now):
-            self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
+            if self._recovery.hurry(self._session):
+                self._answers.owe(now)
+            else:
+                self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
         away = self._sessions.lost_since is not None
         self._fill(now, waiting=away and self._answers.owed)
         quiet = self._quiet(now)

@@ -15,6 +15,9 @@ class _Ask(enum.Enum):
     GREET = enum.auto()  # nothing was said yet
     CARRY_ON = enum.auto()  # an answer broke off
     RESPOND = enum.auto()  # an answer was owed, and the new session knows the question
+    HEAR_AGAIN = (
+        enum.auto()
+    )  # the same, but nobody has written the question down: it hears it, and answers by itself
 
 
 class Recovery:
@@ -59,8 +62,7 @@ class Recovery:
         elif self._ask is None and (owed or session.responding) and not speaking:
             last = session.history.last
             unwritten = last is not None and last.who == "caller" and last.text is None
-            # A turn that nobody has written down is heard again by the new session, which answers it then.
-            self._ask = None if unwritten else _Ask.RESPOND
+            self._ask = _Ask.HEAR_AGAIN if unwritten else _Ask.RESPOND
 
     def go_on(self, session: SessionCore) -> None:
         """The new session can be asked. Nothing may be left to ask for."""
@@ -74,6 +76,14 @@ class Recovery:
                 session.respond()
             case _:
                 pass
+
+    def hurry(self, session: SessionCore) -> bool:
+        """The answer takes too long. True when the session could still be asked for it."""
+        if self._ask is not _Ask.HEAR_AGAIN:
+            return False
+        self._ask = _Ask.RESPOND
+        session.respond()
+        return True
 
     def carry_on(self, session: SessionCore) -> bool:
         """Have the agent finish what it was saying. False when all was said."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Link", "Sessions"]
 
 _MOST_APPEND_BYTES = 8_000  # G.711, a second: a gap that is filled with silence comes in one piece
+_STOOD_S = 5.0  # a session that lasted so long has worked, even if nobody spoke
 _STANDBY_AGAIN_S = 15.0  # a standby that could not be had; there are minutes left
 
 
@@ -102,6 +103,9 @@ class Sessions:
 
     def lost(self, now: float, *, failures: int = 1) -> bool:
         """What talks is lost, which counts as so many failures. False when there is no voice left to try."""
+        since = self.talking.open_since
+        if failures == 1 and self.lost_since is None and since is not None and now - since >= _STOOD_S:
+            self._attempts.proved()  # what failed before is another story
         return self._replace(self._attempts.lost(now, failures), now)
 
     def busy(self, now: float, retry_after_s: float) -> bool:

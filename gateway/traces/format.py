@@ -103,8 +103,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def header_line(header: Header) -> bytes:
-    """The first line of trace.jsonl."""
-    return _encode(header) + b"\n"
+    """The first line of trace.jsonl. A tool's schema keeps its order: the voice is told it in that order."""
+    return msgspec.json.encode(header) + b"\n"
 
 
 def end_line(entries: int) -> bytes:

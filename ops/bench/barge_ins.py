@@ -57,15 +57,17 @@ class Interruption(NamedTuple):
     late_frames: int
 
 
+def answer(question: str) -> str:
+    """Made word by word: half of it is still to come when half of what there is has been heard."""
+    return ". ".join(Random(question).sample(WORDS, ANSWER_WORDS)) + "."
+
+
 async def interruptions(calls: int, times: int, seed: int, at_most: Circumstances) -> list[Interruption]:
     """So many calls at once, in each of which the caller interrupts so often."""
     found: list[Interruption] = []
-    rng = Random(seed)
-
-    def answer(_question: str) -> str:
-        return " ".join(rng.sample(WORDS, ANSWER_WORDS))
 
     async def talk(call: OneCall) -> None:
+        rng = Random(f"{seed} {call.agent}")
         await trio.sleep(rng.uniform(0, 1))
         for _ in range(times):
             await call.caller.speaking()
@@ -75,16 +77,17 @@ async def interruptions(calls: int, times: int, seed: int, at_most: Circumstance
         await call.caller.speaking()
         found.extend(of_call(call))
 
-    voice = FaultyVoice(ToneVoice(answer, speed=8.0))
+    voice = FaultyVoice(ToneVoice(answer, speed=2.0))
     lines = []
-    for _ in range(calls):
+    for number in range(calls):
+        rng = Random(f"{seed} network {number}")
         network = Network(
             rng,
             to_gateway_s=rng.uniform(0, at_most.delay_s),
             to_twilio_s=rng.uniform(0, at_most.delay_s),
             jitter_s=rng.uniform(0, at_most.jitter_s),
         )
-        lines.append(Line(answer(""), voice, network))
+        lines.append(Line(answer(f"hello {number}"), voice, network))
     await hold_calls(lines, talk)
     return found
 

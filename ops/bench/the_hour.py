@@ -61,7 +61,7 @@ class Hour(NamedTuple):
 def answer(question: str) -> str:
     """The words of the question, and some more: every answer says which question it answers."""
     rng = Random(question)
-    return " ".join([*words_of(question), *rng.sample(WORDS, rng.randint(2, 20))])
+    return ". ".join([*words_of(question), *rng.sample(WORDS, rng.randint(2, 20))]) + "."
 
 
 async def hours(seeds: Sequence[str], hour_s: float) -> list[Hour]:
@@ -155,8 +155,8 @@ def _appends(session: VoiceRecord) -> list[Passed]:
 
 
 def _appended(sessions: Sequence[VoiceRecord]) -> tuple[list[float], float]:
-    """When the caller's audio came, and how much of it did not. What a later session is told first, came before."""
-    appends = [_appends(session)[number > 0 :] for number, session in enumerate(sessions)]
+    """When the caller's audio came, and how much of it did not. What a session is told first, was said before."""
+    appends = [_appends(session)[1:] for session in sessions]
     at_s = sorted(passed.at_s for session in appends for passed in session)
     came_ms = sum(passed.event["audio"] for session in appends for passed in session) / BYTES_PER_MS
     return at_s, (at_s[-1] - at_s[0] + FRAME_S) * 1000 - came_ms

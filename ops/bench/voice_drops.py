@@ -18,6 +18,7 @@ from typing import NamedTuple
 import trio
 from trio.testing import MockClock
 
+from gateway.testing.faulty_record import VoiceRecord
 from gateway.testing.faulty_table import Drop, Fault, Late, Unreachable
 from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.handset import CallOver
@@ -36,8 +37,7 @@ IN_A_ROW = (1,) * 6 + (2, 3)
 MOST_IN_A_ROW = (
     3  # without a word of the agent in between: after the fourth the call apologizes, as it should
 )
-# What the ear cannot tell: a tick, and the window through which it listens.
-BLUR_MS = 20 + 20
+TICK_MS = 20
 
 
 class Moment(enum.Enum):
@@ -52,14 +52,16 @@ class Moment(enum.Enum):
 
 class Loss(NamedTuple):
     """`at_s`: on the caller's axis. `said`: how many words of the call the voice had said by then, and `owed`: should
-    have in the end, without another word of the caller.
+    have in the end, without another word of the caller. `noticed`: it knew that it was its turn.
     """
 
     turn: int
     moment: Moment
+    in_a_row: int
     at_s: float
     said: int
     owed: int
+    noticed: bool
 
 
 class Turn(NamedTuple):
@@ -70,10 +72,13 @@ class Turn(NamedTuple):
 
 
 class Story(NamedTuple):
-    """All that is known of a call. `heard`: every sound that reached the caller. `drops`: broken connections."""
+    """All that is known of a call. `heard`: every sound that reached the caller. `runs`: from when to when something
+    was played to him, in ms. `drops`: broken connections.
+    """
 
     expected: list[str]
     heard: list[Sound]
+    runs: list[tuple[float, float]]
     turns: list[Turn]
     losses: list[Loss]
     drops: int
@@ -109,8 +114,10 @@ class Caller:
         except CallOver:
             over = True
         heard = sounds(self._call.caller.heard, RATE_HZ)
+        played = self._call.caller.streams[0].played
+        runs = [(start_s * 1000, start_s * 1000 + len(audio) * 1000 / RATE_HZ) for start_s, audio in played]
         drops = sum(record.ended == "the connection broke" for record in self._call.sessions)
-        return Story(self._expected, heard, self._turns, self._losses, drops, over)
+        return Story(self._expected, heard, runs, self._turns, self._losses, drops, over)
 
     async def _greeted(self) -> None:
         self._turns.append(Turn(0.0, len(self._expected)))
@@ -159,7 +166,9 @@ class Caller:
             self._in_a_row += more
             voice.faults += self._next_faults(more - 1)
             said = sum(len(record.sent_of("response.output_audio.delta")) for record in sessions)
-            self._losses.append(Loss(turn, moment, self._call.caller.now, said, len(self._expected)))
+            now, owed = self._call.caller.now, len(self._expected)
+            noticed = not _hears_speech(sessions[-1])
+            self._losses.append(Loss(turn, moment, more, now, said, owed, noticed))
             voice.drop_all()
 
     def _connected(self) -> bool:
@@ -179,15 +188,15 @@ class Caller:
 
 async def stories(calls: int, seed: int) -> list[Story]:
     """So many calls at once."""
-    rng = Random(seed)
     told: list[Story] = []
 
     async def talk(call: OneCall) -> None:
-        told.append(await Caller(call, Random(rng.random())).talk())
+        told.append(await Caller(call, Random(f"{seed} {call.agent}")).talk())
 
     lines = []
-    for _ in range(calls):
-        late = [Late(connection=number, by_s=rng.uniform(*CONNECT_S)) for number in range(1, 50)]
+    for number in range(calls):
+        rng = Random(f"{seed} line {number}")
+        late = [Late(connection=attempt, by_s=rng.uniform(*CONNECT_S)) for attempt in range(1, 50)]
         voice = FaultyVoice(ToneVoice(answer, speed=1.5), late)
         lines.append(Line(_spelled(rng.sample(WORDS, ANSWER_WORDS)), voice))
     await hold_calls(lines, talk)
@@ -198,20 +207,30 @@ def figures(told: Sequence[Story]) -> list[Bound]:
     """The promises about a voice that is lost."""
     usual_ms = percentile([late for story in told for late in _latencies_ms(story, disturbed=False)], 0.5)
     late_ms = [late - usual_ms for story in told for late in _latencies_ms(story, disturbed=True)]
-    waits = [_wait(story, loss, usual_ms) for story in told for loss in story.losses if loss.said < loss.owed]
-    known = [wait for wait in waits if wait is not None]
+    waited = [
+        (loss, _wait(story, loss, usual_ms))
+        for story in told
+        for loss in story.losses
+        if loss.said < loss.owed
+    ]
+    known = [(loss, wait) for loss, wait in waited if wait is not None]
+    once_ms = [wait.resumed_ms for loss, wait in known if loss.in_a_row == 1]
+    row_ms = [wait.resumed_ms for loss, wait in known if loss.in_a_row > 1]
+    noticed_ms = [wait.silent_ms for loss, wait in known if loss.noticed]
+    unnoticed_ms = [wait.silent_ms for loss, wait in known if not loss.noticed]
     return [
         Bound("connections broken", sum(story.drops for story in told), unit=""),
         Bound("calls lost", sum(story.over for story in told), 0, ""),
         Bound("calls in which other words were heard", sum(map(_garbled, told)), 0, ""),
-        Bound("losses that kept the caller waiting", len(waits), unit=""),
-        Bound("losses after which nothing came", len(waits) - len(known), 0, ""),
-        Bound("from a loss to the agent's next word, p50", percentile([w.resumed_ms for w in known], 0.5)),
-        Bound(
-            "from a loss to the agent's next word, p95", percentile([w.resumed_ms for w in known], 0.95), 1500
-        ),
-        Bound("unexpected silence, p50", percentile([w.silent_ms for w in known], 0.5)),
-        Bound("unexpected silence, max", max((w.silent_ms for w in known), default=0.0), 300 + BLUR_MS),
+        Bound("losses that kept the caller waiting", len(waited), unit=""),
+        Bound("losses after which nothing came", len(waited) - len(known), 0, ""),
+        Bound("from one loss to the agent's next word, p50", percentile(once_ms, 0.5)),
+        Bound("from one loss to the agent's next word, p95", percentile(once_ms, 0.95), 1500),
+        Bound("from two or three in a row to the agent's next word, p50", percentile(row_ms, 0.5)),
+        Bound("from two or three in a row to the agent's next word, p95", percentile(row_ms, 0.95)),
+        Bound("unexpected silence, p50", percentile(noticed_ms, 0.5)),
+        Bound("unexpected silence, max", max(noticed_ms, default=0.0), 300 + 2 * TICK_MS),
+        Bound("the same, where no voice had noticed that he was done", max(unnoticed_ms, default=0.0)),
         Bound("answers of disturbed turns later than usual, p50", percentile(late_ms, 0.5)),
         Bound("answers of disturbed turns later than usual, p95", percentile(late_ms, 0.95)),
     ]
@@ -243,15 +262,26 @@ def _wait(story: Story, loss: Loss, usual_ms: float) -> _Wait | None:
     words = [sound for sound in story.heard if sound.word is not None]
     if loss.said >= len(words):
         return None
-    at_ms = loss.at_s * 1000
+    at_ms, next_ms = loss.at_s * 1000, words[loss.said].start_ms
     before = story.turns[loss.turn - 1].words if loss.turn else 0
-    quiet_from_ms = max(at_ms, story.turns[loss.turn].over_s * 1000 + usual_ms if loss.turn else 0.0)
-    after_ms = at_ms
-    if loss.said > before:  # the voice had begun: what it had said is heard first
-        after_ms = words[loss.said - 1].start_ms
-        quiet_from_ms = max(at_ms, after_ms + WORD_MS)
-    sounds_on_ms = min(sound.start_ms for sound in story.heard if sound.start_ms > after_ms)
-    return _Wait(words[loss.said].start_ms - at_ms, max(sounds_on_ms - quiet_from_ms, 0.0))
+    quiet_from_ms = at_ms
+    if loss.said > before:  # the voice had begun: what had come is heard first
+        last_ms = words[loss.said - 1].start_ms + TICK_MS
+        quiet_from_ms = max(
+            at_ms, next(end_ms for start_ms, end_ms in story.runs if start_ms <= last_ms < end_ms)
+        )
+    elif loss.turn:  # nobody wonders before an answer could be there
+        quiet_from_ms = max(at_ms, story.turns[loss.turn].over_s * 1000 + usual_ms)
+    sound_ms = min((start_ms for start_ms, _ in story.runs if start_ms > at_ms), default=quiet_from_ms)
+    heard_on = next_ms < quiet_from_ms
+    return _Wait(next_ms - at_ms, 0.0 if heard_on else max(sound_ms - quiet_from_ms, 0.0))
+
+
+def _hears_speech(session: VoiceRecord) -> bool:
+    """The voice takes the caller for speaking."""
+    kinds = [event["type"] for _, event in session.sent]
+    turns = [kind for kind in kinds if kind.startswith("input_audio_buffer.speech_")]
+    return bool(turns) and turns[-1].endswith("started")
 
 
 def _spelled(words: Sequence[str]) -> str:

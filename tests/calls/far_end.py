@@ -125,7 +125,9 @@ class FarEnd:
         again = item.head - frame.at
         assert again >= 0, f"{item.name}: {item.head} to {frame.at} were left out"
         if again:
-            assert item.cleared, f"{item.name}: {frame.at} to {item.head} are heard twice, and nothing was cut"
+            assert item.cleared, (
+                f"{item.name}: {frame.at} to {item.head} are heard twice, and nothing was cut"
+            )
             assert again <= self.repeat_bytes, f"{item.name}: {again} bytes are heard twice"
         item.cleared = False
 

@@ -53,7 +53,9 @@ class Tell:
             case "conversation.item.truncate":
                 self._truncate(event["item_id"], event["audio_end_ms"])
             case "conversation.item.create":
-                assert event.get("previous_item_id", "root") in self.told, "it is put behind what does not exist"
+                assert event.get("previous_item_id", "root") in self.told, (
+                    "it is put behind what does not exist"
+                )
                 self._create(event["item"])
             case "conversation.item.delete":
                 self.told.remove(event["item_id"])

@@ -57,9 +57,9 @@ async def tables_free(day: str) -> int:
     return 1 if day == "today" else 0
 
 
-def plan(*, fallback: tuple[Action, ...] = (), model: str | None = None, has_tool: bool = True) -> Dialplan:
+def plan(*, fallback: tuple[Action, ...] = (), model: str | None = None) -> Dialplan:
     tool = PythonTool.of(tables_free)
-    agent = Agent(name="a", instructions="Be brief.", model=model, tools=(tool,) if has_tool else ())
+    agent = Agent(name="a", instructions="Be brief.", model=model, tools=(tool,))
     talk = Plan(
         name="talk",
         steps=(Answer(), Converse(agent="a")),

@@ -30,7 +30,9 @@ _ROUNDING_MS = 0.01
 class Weather(NamedTuple):
     """What a history cannot change. `down_ms`, `up_ms`: how long a message takes to the far end, and back."""
 
-    voices: tuple[c.VoiceTraits, ...] = (c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu", rate_hz=8000)),)
+    voices: tuple[c.VoiceTraits, ...] = (
+        c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu", rate_hz=8000)),
+    )
     steps: tuple[Action, ...] = (Converse(agent="reception"),)
     fallback: tuple[Action, ...] = ()
     barge_in: BargeInSettings = BargeInSettings()
@@ -267,14 +269,15 @@ class Storm(Ladder):
         return frames_of(payload, candidates)
 
     def _check_interruption(self, outputs: list[c.Output]) -> None:
-        """An interruption takes back whatever has not been heard."""
-        if any(isinstance(output, c.Fact) and output.name == "agent.interrupted" for output in outputs):
-            for item in self.items:
-                unheard = item.received_ms >= 1 and not item.sent
-                assert item.dropped or not unheard, f"{item.name} was not heard, and is not cut"
-                for tell in self.wires:
-                    if unheard and item.name in tell.items:
-                        assert tell.truncated[item.name] == 0
+        """An interruption takes back whatever has not been heard, and the session that said it is told."""
+        if not any(isinstance(output, c.Fact) and output.name == "agent.interrupted" for output in outputs):
+            return
+        told = self.talking.truncated if self.talking is not None else {}
+        for item in self.items:
+            if item.received_ms >= 1 and not item.sent:
+                is_ours = self.talking is not None and item.name in self.talking.items
+                assert told.get(item.name) == 0 or not is_ours, f"{item.name} was not heard, and is not cut"
+                item.dropped = True
 
     def _check_heard(self, *, now_known: bool) -> None:
         """What the call knows is true; `now_known`: how late it is, the leg learns with each tick."""
@@ -294,7 +297,9 @@ class Storm(Ladder):
             entry = ledger.item(item.name)
             slack_ms = _ROUNDING_MS if item.exact else 4
             played_ms = item.played / BYTES_PER_MS
-            assert item.truncated_ms <= played_ms + slack_ms, f"{item.name} is truncated behind what was heard"
+            assert item.truncated_ms <= played_ms + slack_ms, (
+                f"{item.name} is truncated behind what was heard"
+            )
             if item.dropped or not entry.received_ms:
                 continue
             assert 0 <= entry.low_ms <= entry.high_ms <= entry.received_ms + _ROUNDING_MS
@@ -315,7 +320,9 @@ class Storm(Ladder):
         known = len(self.items)
         for _ in range(_PATIENCE_S * 10):
             self.passes(100)
-            if self.core.ended is not None or any(item.played >= _ANSWER_BYTES // 2 for item in self.items[known:]):
+            if self.core.ended is not None or any(
+                item.played >= _ANSWER_BYTES // 2 for item in self.items[known:]
+            ):
                 return
             self._serve()
         raise AssertionError("the caller has pressed a key, and is not answered")
@@ -336,8 +343,12 @@ class Storm(Ladder):
         if tell is not None and tell.asked is not None and not tell.running:
             name = f"i{1000 + len(self.items)}"
             self.says(tell, tell.created(f"r{name}"))
-            self.audio(tell, f"r{name}", name, _ANSWER_BYTES * tell.traits.output.bytes_per_ms // BYTES_PER_MS)
-            self.says(tell, {"type": "response.output_audio.done", "response_id": f"r{name}", "item_id": name})
+            self.audio(
+                tell, f"r{name}", name, _ANSWER_BYTES * tell.traits.output.bytes_per_ms // BYTES_PER_MS
+            )
+            self.says(
+                tell, {"type": "response.output_audio.done", "response_id": f"r{name}", "item_id": name}
+            )
             self.says(tell, tell.done(f"r{name}", "completed", [], ""))
 
     # -- the end

@@ -22,7 +22,8 @@ def answering(received_ms: int) -> Ladder:
 
 
 def wish(call: Ladder) -> dict[str, Any]:
-    return call.told("response.create")[-1].get("response", {})
+    asked: dict[str, Any] = call.told("response.create")[-1].get("response", {})
+    return asked
 
 
 def last_seeded(call: Ladder) -> str:

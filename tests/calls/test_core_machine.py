@@ -4,7 +4,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gateway import contracts as c
 from gateway.calls.barge_in import BargeInSettings
@@ -124,7 +130,7 @@ class AnyHistory(RuleBasedStateMachine):
     # -- time and network
 
     @rule(ms=st.sampled_from([13, 40, 100, 250, 600, 1500]), connects=st.booleans())
-    def time_passes(self, ms: int, connects: bool) -> None:  # noqa: FBT001 - drawn
+    def time_passes(self, ms: int, connects: bool) -> None:
         self.storm.passes(ms)
         if connects and wired(self) and not all(tell.opened for tell in self.storm.wires):
             self.sessions_open(configured=True)
@@ -143,7 +149,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(wired)
     @rule(configured=st.booleans())
-    def sessions_open(self, configured: bool) -> None:  # noqa: FBT001 - drawn by its name
+    def sessions_open(self, configured: bool) -> None:
         """All that are asked for; or, when there are none, one is configured once more."""
         for tell in self.storm.wires:
             if not tell.opened:
@@ -153,7 +159,10 @@ class AnyHistory(RuleBasedStateMachine):
                 self.storm.says(tell, {"type": "session.updated", "session": {"id": f"s{tell.number}"}})
 
     @precondition(wired)
-    @rule(n=NUMBERS, how=st.sampled_from(["lost", "lost", "busy", "busy for long", "refused", "expired", "late"]))
+    @rule(
+        n=NUMBERS,
+        how=st.sampled_from(["lost", "lost", "busy", "busy for long", "refused", "expired", "late"]),
+    )
     def a_session_goes(self, n: int, how: str) -> None:
         tell = self.storm.wires[n % len(self.storm.wires)]
         gone = [each.number for each in self.storm.sessions.values() if each.closed]
@@ -216,10 +225,10 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(responding)
     @rule(sizes=SIZES, new=st.booleans())
-    def the_agent_goes_on(self, sizes: list[int], new: bool) -> None:  # noqa: FBT001 - drawn
+    def the_agent_goes_on(self, sizes: list[int], new: bool) -> None:
         items = [item for item in self.voice.items.values() if item.response == self.voice.running[-1]]
-        names = [item.name for item in items if not item.done]
-        self._speaks(sizes, self._new("i") if new or not names else names[-1])
+        goes_on = bool(items) and not items[-1].done and not new
+        self._speaks(sizes, items[-1].name if goes_on else self._new("i"))
 
     def _speaks(self, sizes: list[int], name: str) -> None:
         for size in sizes:
@@ -231,14 +240,18 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(lambda self: talking(self) and self.voice.items)
     @rule(text=st.sampled_from(WORDS), done=st.booleans())
-    def words_come(self, text: str, done: bool) -> None:  # noqa: FBT001 - drawn
+    def words_come(self, text: str, done: bool) -> None:
         self._writes(text, done=done)
 
     def _writes(self, text: str, *, done: bool) -> None:
         if self.voice.items:
             item = list(self.voice.items.values())[-1]
             kind = "response.output_audio_transcript"
-            event = {"type": f"{kind}.done", "transcript": text} if done else {"type": f"{kind}.delta", "delta": text}
+            event = (
+                {"type": f"{kind}.done", "transcript": text}
+                if done
+                else {"type": f"{kind}.delta", "delta": text}
+            )
             self.storm.says(self.voice, event | {"response_id": item.response, "item_id": item.name})
 
     @precondition(lambda self: talking(self) and self.voice.items)
@@ -270,7 +283,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(talking)
     @rule(asked=st.booleans())
-    def the_voice_complains(self, asked: bool) -> None:  # noqa: FBT001 - drawn
+    def the_voice_complains(self, asked: bool) -> None:
         """Of the response that it was asked for, or of something."""
         error: dict[str, Any] = {"type": "x", "code": "response_cancel_not_active", "message": "no"}
         if asked:
@@ -290,7 +303,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(talking)
     @rule(taken=st.booleans(), spoke_ms=st.sampled_from([0, 150, 400]))
-    def the_caller_is_silent(self, taken: bool, spoke_ms: int) -> None:  # noqa: FBT001 - drawn
+    def the_caller_is_silent(self, taken: bool, spoke_ms: int) -> None:
         event = {"type": "input_audio_buffer.speech_stopped", "item_id": self.turn}
         self.storm.says(self.voice, event | {"audio_end_ms": self.spoke_at_ms + 800 + spoke_ms})
         if taken and talking(self):
@@ -312,7 +325,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(lambda self: alive(self) and self.storm.tools)
     @rule(n=NUMBERS, failed=st.booleans(), again=st.booleans())
-    def a_tool_is_done(self, n: int, failed: bool, again: bool) -> None:  # noqa: FBT001 - drawn
+    def a_tool_is_done(self, n: int, failed: bool, again: bool) -> None:
         call = self.storm.tools[n % len(self.storm.tools)]
         if not again:
             self.storm.tools.remove(call)
@@ -320,14 +333,14 @@ class AnyHistory(RuleBasedStateMachine):
 
     @precondition(lambda self: alive(self) and self.storm.clips)
     @rule(n=NUMBERS, ms=st.sampled_from([0, 30, 500]), failed=st.sampled_from([False, False, True]))
-    def a_clip_comes(self, n: int, ms: int, failed: bool) -> None:  # noqa: FBT001 - drawn
+    def a_clip_comes(self, n: int, ms: int, failed: bool) -> None:
         clip = self.storm.clips.pop(n % len(self.storm.clips))
         done = c.ClipFailed(id=clip, detail="mute") if failed else c.ClipReady(id=clip, pcm=bytes(48 * ms))
         self.storm.command(done)
 
     @precondition(lambda self: alive(self) and self.storm.transfers)
     @rule(taken=st.booleans())
-    def a_transfer_is_answered(self, taken: bool) -> None:  # noqa: FBT001 - drawn
+    def a_transfer_is_answered(self, taken: bool) -> None:
         destination = self.storm.transfers.pop()
         if taken:
             self.storm.command(c.TransferTaken(destination=destination))

@@ -128,7 +128,7 @@ async def test_the_agent_ends_the_call_when_its_goodbye_was_heard(autojump_clock
 async def test_a_call_over_the_wire_replays(autojump_clock: MockClock, tmp_path: Path):
     server = a_server(Drop(at="response.done", count=2), hears=[HOURS])
 
-    async with calling(server, tmp_path, plan(has_tool=False)) as call:
+    async with calling(server, tmp_path) as call:
         await call.greeted()
         await call.caller.says(SPEECH)
         await call.caller.speaking()
@@ -176,7 +176,8 @@ async def test_what_the_caller_says_reaches_the_voice_byte_by_byte(autojump_cloc
     said = audio_in(call.written, "carrier", "media")
     assert bytes(range(256)) * 100 in said
     assert appended(call.written) == said
-    assert server.records[0].caller_bytes == 6 * len(said)  # of PCM16 at 24 000 Hz, behind the fake
+    took_bytes = server.records[0].caller_bytes / 6  # the voice behind the fake has PCM16 at 24 000 Hz
+    assert 0 <= len(said) - took_bytes <= 2 * 160  # of the call's last moment
 
 
 async def test_what_the_voice_says_reaches_the_caller_byte_by_byte(autojump_clock: MockClock, tmp_path: Path):
