@@ -193,8 +193,8 @@ class Conversation:
         return wish
 
     def transfer_refused(self, detail: str) -> bool:
-        """Tell the agent that its transfer failed; the conversation goes on. False when it asked for none."""
-        if not isinstance(self._closing, Transfer):
+        """Tell the agent that its transfer failed; the conversation goes on. False when there is none to tell."""
+        if not isinstance(self._closing, Transfer) or self._sessions.talking.closed:
             return False
         self._session.tool_answered(self._closing.call, f"The transfer failed: {detail}")
         self._closing = None
@@ -278,6 +278,7 @@ class Conversation:
         if self._downlink.overfull:
             self._emit(c.Fact("response.overran", {"item": event.item}))
             self._session.cancel()
+            self._downlink.finish(event.item)
 
     def _response_ended(self, event: said.ResponseEnded, now: float) -> None:
         if event.status == "completed":
@@ -357,7 +358,7 @@ class Conversation:
             self._sessions.history.cut(item, words)
             self._downlink.finish(item)
         self._recovery.lost(self._session, owed=self._answers.owed, speaking=self._speaking)
-        self._interruptions.lost()
+        self._interruptions.forget()
         self._speaking = False
         self._tools.asked()
         if self._recovery.wanted:
@@ -406,6 +407,7 @@ class Conversation:
         match meant(call, self._own_tools, self._destinations):
             case (EndCall() | Transfer()) as wish:
                 self._closing = self._wish = wish
+                self._interruptions.forget()  # the goodbye is heard to its end
             case c.RunTool() as request:
                 self._tools.began(call.call)
                 self._emit(request)

@@ -72,8 +72,8 @@ class Interruptions:
         else:
             session.respond()
 
-    def lost(self) -> None:
-        """The session that heard the caller is gone: what it made of a sound is not known any more."""
+    def forget(self) -> None:
+        """The session that heard the caller is gone, or the agent says its last word: a sound is none."""
         self._barge_in.forget()
         self._turn_waits = False
         self._downlink.resume()

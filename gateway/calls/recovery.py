@@ -59,7 +59,7 @@ class Recovery:
         """A session is lost. `owed`: it had to answer. `speaking`: the caller speaks."""
         if session.unfinished:
             self._ask = _Ask.CARRY_ON
-        elif self._ask is None and (owed or session.responding) and not speaking:
+        elif self._ask in (None, _Ask.HEAR_AGAIN) and (owed or session.responding) and not speaking:
             last = session.history.last
             unwritten = last is not None and last.who == "caller" and last.text is None
             self._ask = _Ask.HEAR_AGAIN if unwritten else _Ask.RESPOND

@@ -91,7 +91,7 @@ class HeardLedger:
         while self._open and self._open[-1].end_ms > from_ms:
             span = self._open.pop()
             inside_ms = max(from_ms - span.start_ms, 0.0) // _FRAME_MS * _FRAME_MS
-            span.item.sent_ms = span.item_ms + inside_ms
+            span.item.sent_ms = min(span.item_ms + inside_ms, span.item.received_ms)
 
     def cut(self) -> list[ItemHeard]:
         """What is not heard by now never will be. Returns the items that lost audio."""

@@ -12,9 +12,6 @@ from gateway.media.playout import FRAME_MS
 
 __all__ = ["Airing", "Span"]
 
-# The resampler's last samples come out behind an item, in at most so much silence.
-_TAIL_MS = 2
-
 
 class Span(msgspec.Struct):
     """A stretch of time in which the far end plays an item, from `item_ms` of its audio on."""
@@ -44,11 +41,11 @@ class Airing:
         self._given_ms[item] = self._given_ms.get(item, 0.0) + ms
         self._wait(item, ms)
 
-    def given_all(self, item: str) -> None:
-        """No more will come of it: what is left leaves as a whole frame."""
+    def given_all(self, item: str, tail_ms: float = 0.0) -> None:
+        """No more will come of it but a tail: what is left leaves as a whole frame."""
         given_ms = self._given_ms.pop(item, None)
         if given_ms is not None:
-            whole_ms = -(-(given_ms + _TAIL_MS) // FRAME_MS) * FRAME_MS
+            whole_ms = -(-(given_ms + tail_ms) // FRAME_MS) * FRAME_MS
             self._wait(item, whole_ms - given_ms)
 
     def sent(self, ms: float, t_us: int) -> None:

@@ -68,6 +68,8 @@ def _utterance(utterance: Utterance, turn: Turn | None, longest_us: int) -> str:
         )
     elif utterance.ignored:
         notes = '<p class="note">Not taken for an interruption.</p>'
+    elif utterance.broken_off:
+        notes = '<p class="note">The voice was lost before it had said all of it.</p>'
     elif len(utterance.spans) > 1 and utterance.who == "agent":
         notes = '<p class="note">Held, and resumed.</p>'
     body = f"<p>{words}</p>{notes}{_latency(turn, longest_us)}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "AgentSpoke",
     "AgentSpokeAll",
+    "AgentWords",
     "AudioSent",
     "CallerBegan",
     "CallerStopped",
@@ -91,10 +92,19 @@ class AgentSpoke(NamedTuple):
 
 
 class AgentSpokeAll(NamedTuple):
-    """No more audio of this item will come."""
+    """No more audio of this item will come. `tail_ms`: of silence, at most, that resampling leaves behind it."""
 
     t_us: int
     item: str
+    tail_ms: float = 0.0
+
+
+class AgentWords(NamedTuple):
+    """The next words of an item, as the voice writes them down while it speaks."""
+
+    t_us: int
+    item: str
+    text: str
 
 
 class ClipNamed(NamedTuple):
@@ -138,6 +148,7 @@ Happening = (
     | ResponseCreated
     | AgentSpoke
     | AgentSpokeAll
+    | AgentWords
     | ClipNamed
     | AudioSent
     | Cleared

@@ -88,7 +88,8 @@ def _figures(story: Story, answered: Sequence[Turn]) -> list[tuple[str, str]]:
             (f"{found_us[-1] / 1000:.0f} ms", "at most"),
         ]
     troubles = sum(event.name.rpartition(".")[2] in TROUBLE for event in story.events)
-    return [*figures, (str(len(story.cuts)), "interruptions"), (str(troubles), "troubles")]
+    interruptions = len({cut.t_us for cut in story.cuts})  # one may cut several items
+    return [*figures, (str(interruptions), "interruptions"), (str(troubles), "troubles")]
 
 
 def _ending(call: RecordedCall, story: Story) -> tuple[str, str]:

@@ -96,6 +96,7 @@ class _Open:
         self.sent_us: int | None = None
         self.latency_ms: int | None = None
         self.mark: str | None = None
+        self.over_us = from_us  # when it was found to be over
 
     def passes(self, bucket: Bucket, t_us: int | None) -> None:
         self.passed.append((bucket, t_us))
@@ -121,11 +122,11 @@ class _Watch:
     def take(self, happening: h.Happening) -> None:
         match happening:
             case h.CallerStopped():
-                self._begin(_Open("speech", happening.item, happening.stopped_us))
-                self._passes(Bucket.CARRIER_IN, happening.carried_us)
-                self._passes(Bucket.RESAMPLER, happening.appended_us)
-                self._passes(Bucket.SILENCE, happening.waited_us)
-                self._passes(Bucket.DETECTION, happening.t_us)
+                turn = self._turn
+                if turn is not None and turn.by == "speech" and happening.stopped_us < turn.over_us:
+                    self._heard_again(turn, happening)
+                else:
+                    self._stopped(happening)
             case h.KeyPressed():
                 self._begin(_Open("key", "", happening.t_us))
             case h.Told(name="caller.ignored"):
@@ -134,6 +135,21 @@ class _Watch:
                 self._follow(self._turn, happening)
             case _:
                 pass
+
+    def _stopped(self, stopped: h.CallerStopped) -> None:
+        turn = _Open("speech", stopped.item, stopped.stopped_us)
+        turn.over_us = stopped.t_us
+        turn.passes(Bucket.CARRIER_IN, stopped.carried_us)
+        turn.passes(Bucket.RESAMPLER, stopped.appended_us)
+        turn.passes(Bucket.SILENCE, stopped.waited_us)
+        turn.passes(Bucket.DETECTION, stopped.t_us)
+        self._begin(turn)
+
+    def _heard_again(self, turn: _Open, stopped: h.CallerStopped) -> None:
+        """Another session was told the same speech, and finds that the turn is over."""
+        turn.item, turn.from_us = stopped.item, stopped.stopped_us
+        turn.over_us = stopped.t_us
+        turn.passes(Bucket.DETECTION, stopped.t_us)
 
     def _begin(self, turn: _Open) -> None:
         self._turn = turn
@@ -144,10 +160,6 @@ class _Watch:
         if self._turn is not None and self._turn.by == "speech" and self._turn.sent_us is None:
             self.turns.remove(self._turn)
             self._turn = None
-
-    def _passes(self, bucket: Bucket, t_us: int | None) -> None:
-        if self._turn is not None:
-            self._turn.passes(bucket, t_us)
 
     def _follow(self, turn: _Open, happening: h.Happening) -> None:
         if turn.sent_us is None:
@@ -172,8 +184,7 @@ class _Watch:
             case h.Told(name="session.ready"):
                 turn.passes(Bucket.RECONNECT, t_us)
             case h.Told(name="filler.played"):
-                turn.spoke = True
-                turn.passes(Bucket.FILLER, t_us)
+                turn.passes(Bucket.FILLER, t_us)  # which is no answer: the caller waits on
             case h.Told(name="caller.idle"):
                 self._turn = None  # what comes now is no answer but a question
             case h.AgentSpoke() if not turn.spoke and happening.response in turn.responses:

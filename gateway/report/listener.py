@@ -22,6 +22,12 @@ __all__ = ["Listener"]
 _G711_BYTES_PER_MS = 8
 _CLIP_AUDIO = c.AudioFormat()
 
+# Clips that wait for a silence to be filled. Any other one is played as soon as it is there.
+_FILLERS = ("filler", "welcome")
+
+# The resampler's last samples come out behind an item, in at most so much silence.
+_TAIL_MS = 2.0
+
 _JSON_TROUBLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 
 
@@ -50,8 +56,8 @@ class Listener:
         self._cancelled: set[str] = set()
         self._wishes: dict[int, Wishes] = {}  # of each session
         self._open: list[int] = []  # sessions; the oldest talks, another one stands by
-        self._fillers: set[int] = set()
-        self._filler_ms = 0.0
+        self._fillers: dict[int, str] = {}
+        self._filler_ms: dict[str, float] = {}  # of those that are at hand
         self._stopped: realtime.SpeechStopped | None = None  # of the entry that is being taken
 
     def take(self, entry: Entry, data: str | bytes, outputs: Sequence[OutputLine]) -> list[h.Happening]:
@@ -102,7 +108,10 @@ class Listener:
                 if event.response_id not in self._cancelled:
                     self._happened.append(h.AgentSpoke(t_us, event.response_id, event.item_id, ms))
             case realtime.ItemDone() if event.response_id not in self._cancelled:
-                self._happened.append(h.AgentSpokeAll(t_us, event.item_id))
+                tail_ms = _TAIL_MS if self._talking.output.encoding == "pcm" else 0.0
+                self._happened.append(h.AgentSpokeAll(t_us, event.item_id, tail_ms))
+            case realtime.TranscriptDelta() if event.response_id not in self._cancelled:
+                self._happened.append(h.AgentWords(t_us, event.item_id, event.delta))
             case realtime.ResponseCreated():
                 self._happened.append(h.ResponseCreated(t_us, event.response.id))
             case realtime.SpeechStarted():
@@ -122,7 +131,7 @@ class Listener:
             case c.ClipReady():
                 ms = (audio_bytes or len(command.pcm)) / _CLIP_AUDIO.bytes_per_ms
                 if command.id in self._fillers:
-                    self._filler_ms = ms  # for whenever silence has to be filled
+                    self._filler_ms[self._fillers[command.id]] = ms
                 else:
                     self._clip_plays(f"clip{command.id}", ms, t_us)
             case c.VoiceEnded() if command.session in self._open:
@@ -144,7 +153,7 @@ class Listener:
                 if name == "caller.stopped":
                     self._caller_stopped(fields, t_us)
                 elif name == "filler.played":
-                    self._filler_plays(t_us)
+                    self._filler_plays(str(fields.get("clip", _FILLERS[0])), t_us)
                 self._happened.append(h.Told(t_us, name, fields))
             case {"type": "carrier", "data": str(text)} if self._twilio:
                 self._to_twilio(text, _bytes(line.lifted), t_us)
@@ -197,8 +206,8 @@ class Listener:
                 self._open.remove(session)
             case "synthesize", {"id": int(number), "text": str(text)}:
                 self._happened.append(h.ClipNamed(t_us, f"clip{number}", text))
-            case "load_clip", {"id": int(number), "name": "filler"}:
-                self._fillers.add(number)
+            case "load_clip", {"id": int(number), "name": str(clip)} if clip in _FILLERS:
+                self._fillers[number] = clip
             case "load_clip", {"id": int(number), "name": str(clip)}:
                 self._happened.append(h.ClipNamed(t_us, f"clip{number}", f"({clip})"))
             case _:
@@ -224,13 +233,13 @@ class Listener:
         """When that point of the axis of the caller's audio was, taking what was sent last as now."""
         return t_us - round((self._uplink.sent_ms - at_ms) * 1000)
 
-    def _filler_plays(self, t_us: int) -> None:
-        item = f"filler{t_us}"
-        self._happened.append(h.ClipNamed(t_us, item, "(filler)"))
-        self._clip_plays(item, self._filler_ms, t_us)
+    def _filler_plays(self, clip: str, t_us: int) -> None:
+        item = f"{clip}{t_us}"
+        self._happened.append(h.ClipNamed(t_us, item, f"({clip})"))
+        self._clip_plays(item, self._filler_ms.get(clip, 0.0), t_us)
 
     def _clip_plays(self, item: str, ms: float, t_us: int) -> None:
-        self._happened += (h.AgentSpoke(t_us, "", item, ms), h.AgentSpokeAll(t_us, item))
+        self._happened += (h.AgentSpoke(t_us, "", item, ms), h.AgentSpokeAll(t_us, item, _TAIL_MS))
 
     @property
     def _talking(self) -> Wishes:

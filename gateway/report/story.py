@@ -30,7 +30,7 @@ class Utterance(msgspec.Struct, kw_only=True):
     """What one of them said, in one go. `text` is empty where nobody has written it down.
 
     `spans`: when it was to be heard; a held answer has several. `cut`: the agent did not get to its end.
-    `ignored`: it was not taken for an interruption.
+    `ignored`: it was not taken for an interruption. `broken_off`: the voice was lost before it had given all of it.
     """
 
     who: Literal["caller", "agent"]
@@ -39,6 +39,7 @@ class Utterance(msgspec.Struct, kw_only=True):
     spans: list[tuple[int, int]] = msgspec.field(default_factory=list)
     cut: Cut | None = None
     ignored: bool = False
+    broken_off: bool = False
 
     @property
     def from_us(self) -> int:
@@ -90,8 +91,12 @@ class _Teller:
         self._airing = Airing()
         self._caller: dict[str, Utterance] = {}
         self._agent_texts: dict[str, str] = {}
+        self._agent_words: dict[str, str] = {}  # so far, of what may never be said to its end
+        self._giving: set[str] = set()  # items of the agent of which more will come
+        self._broken_off: set[str] = set()
         self._speaking: tuple[str, int] | None = None  # the caller's turn that has not ended
         self._newest: Utterance | None = None  # of the caller
+        self._stopped_at_us = 0  # when a turn of the caller was last found to be over
         self._cuts: list[Cut] = []
         self._keys: list[h.KeyPressed] = []
         self._marks: list[Mark] = []
@@ -113,9 +118,14 @@ class _Teller:
             case h.KeyPressed():
                 self._keys.append(happening)
             case h.AgentSpoke():
+                self._giving.add(happening.item)
                 self._airing.given(happening.item, happening.ms)
             case h.AgentSpokeAll():
-                self._airing.given_all(happening.item)
+                self._giving.discard(happening.item)
+                self._airing.given_all(happening.item, happening.tail_ms)
+            case h.AgentWords():
+                so_far = self._agent_words.get(happening.item, "")
+                self._agent_words[happening.item] = so_far + happening.text
             case h.ClipNamed():
                 self._agent_texts[happening.item] = happening.text
             case h.AudioSent():
@@ -148,7 +158,18 @@ class _Teller:
     def _caller_stopped(self, stopped: h.CallerStopped) -> None:
         item, began_us = self._speaking or (stopped.item, stopped.stopped_us)
         self._speaking = None
-        self._caller_spoke(stopped.item or item, began_us, stopped.stopped_us)
+        if stopped.stopped_us < self._stopped_at_us and self._newest is not None:
+            self._heard_again(stopped.item or item, self._newest)
+        else:
+            self._caller_spoke(stopped.item or item, began_us, stopped.stopped_us)
+        self._stopped_at_us = stopped.t_us
+
+    def _heard_again(self, item: str, utterance: Utterance) -> None:
+        """Another session was told once more what the one before it had not answered."""
+        if item:
+            del self._caller[utterance.item]
+            utterance.item = item
+            self._caller[item] = utterance
 
     def _caller_spoke(self, item: str, began_us: int, stopped_us: int) -> None:
         key = item or f"caller{len(self._caller)}"
@@ -164,9 +185,10 @@ class _Teller:
             yield Utterance(
                 who="agent",
                 item=item,
-                text=self._agent_texts.get(item, ""),
+                text=self._agent_texts.get(item) or self._agent_words.get(item, "").strip(),
                 spans=[(span.from_us, span.to_us) for span in spans if span.to_us > span.from_us],
                 cut=cuts.get(item),
+                broken_off=item in self._broken_off,
             )
 
     def _cleared(self, t_us: int) -> None:
@@ -185,6 +207,9 @@ class _Teller:
                 self._caller.setdefault(item, Utterance(who="caller", item=item)).text = text
             case "caller.ignored", _ if self._newest is not None:
                 self._newest.ignored = True
+            case "session.lost", _:
+                self._broken_off |= self._giving
+                self._giving.clear()
             case "agent.said", {"item": str(item), "text": str(text)}:
                 self._agent_texts[item] = text
             case "agent.interrupted", {

@@ -169,7 +169,7 @@ def figures(found: Sequence[Hour]) -> list[Bound]:
     return [
         Bound("sessions that followed another one", sum(hour.renewals for hour in found), unit=""),
         Bound("calls whose session was not renewed", sum(not hour.renewals for hour in found), 0, ""),
-        Bound("sessions that got too old", sum(hour.expired for hour in found), 0, ""),
+        Bound("sessions that got too old", sum(hour.expired for hour in found), unit=""),
         Bound("sessions that did not know what had been said", sum(hour.unseeded for hour in found), 0, ""),
         Bound("turns", sum(hour.turns for hour in found), unit=""),
         Bound("turns that were not answered once and whole", sum(hour.garbled for hour in found), 0, ""),

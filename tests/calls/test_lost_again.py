@@ -81,6 +81,15 @@ def test_a_question_that_the_next_session_did_not_hear_is_asked_for_at_last():
     assert len(call.all(c.OpenVoice)) == 2
 
 
+def test_a_question_that_was_heard_again_and_written_down_is_asked_for_when_that_session_is_lost_too():
+    call = asked(greeted()).voice_is_lost().frames(5).voice_opens()
+    call.speech_starts("u2").speech_stops(1500, "u2").turn_taken("u2").caller_said("When do you open?", "u2")
+
+    call.voice_is_lost().frames(20).voice_opens()
+
+    assert wishes_of_the_newest(call) == 1
+
+
 # -- how often it may happen
 
 

@@ -38,9 +38,8 @@ class Line:
             data.append(self._on_the_way.popleft()[1])
         return data
 
-    @property
-    def empty(self) -> bool:
-        return not self._on_the_way
+    def carries(self, event: str) -> bool:
+        return any(json.loads(data)["event"] == event for _, data in self._on_the_way)
 
 
 class Call:
@@ -149,7 +148,7 @@ class BoundsMachine(RuleBasedStateMachine):
 
         assert bounds.low_ms <= bounds.high_ms <= self.call.sent_ms
         # What is sent late is heard late, and until the next mark nobody tells.
-        if not self.is_cut or self.call.down.empty:  # what is played until a clear arrives is counted before
+        if not self.call.down.carries("clear"):  # what is played until it arrives is counted before
             assert bounds.low_ms <= self.call.heard_ms + self.worst_ms + SLACK_MS
         # A clear has a way to go as well, on which the playout goes on.
         on_its_way_ms = self.worst_ms if self.is_cut else 0

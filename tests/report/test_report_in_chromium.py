@@ -34,7 +34,7 @@ def page(tmp_path: Path) -> Path:
     return write_report(folder)
 
 
-@pytest.mark.parametrize("name", ["spoken", "interrupted", "keys", "slow"])
+@pytest.mark.parametrize("name", ["spoken", "cough", "dropped", "renewed"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_recorded_call_opens_without_a_complaint_and_asks_for_nothing_but_itself(
     browser: Chromium, tmp_path: Path, name: str, dark: bool

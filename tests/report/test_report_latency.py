@@ -53,7 +53,7 @@ def test_a_recorded_turn_takes_as_long_as_the_call_itself_found(folder: Path):
 
 
 def test_a_spoken_turn_is_told_boundary_by_boundary_without_a_rest():
-    first, _second = turns(read_call(CALLS[0].parent / "spoken").happenings)
+    first, *_ = turns(read_call(CALLS[0].parent / "spoken").happenings)
 
     assert names(first) == [
         "carrier in",
@@ -69,10 +69,21 @@ def test_a_spoken_turn_is_told_boundary_by_boundary_without_a_rest():
 
 
 def test_a_key_waits_for_the_response_that_it_cut():
-    first, _second = turns(read_call(CALLS[0].parent / "slow").happenings)
+    first, second, *_ = turns(read_call(CALLS[0].parent / "slow").happenings)
 
-    assert first.by == "key"
-    assert [(s.name, s.us) for s in first.segments if s.us] == [("asking", 150_000), ("playout", 30_000)]
+    assert (first.by, second.by) == ("key", "key")
+    assert first.first_audio_us is None  # the next key came before it was answered
+    assert [s.name for s in first.segments if s.us] == ["asking"]
+    assert [s.name for s in second.segments if s.us][:2] == ["response start", "asking"]
+
+
+def test_a_turn_that_had_to_be_heard_by_another_session_is_one_turn_with_all_it_waited_for():
+    (turn,) = turns(read_call(CALLS[0].parent / "away").happenings)
+
+    waited = [s.name for s in turn.segments if s.us]
+    behind = waited[waited.index("lost voice") :]
+    assert behind[:4] == ["lost voice", "filler", "reconnecting", "turn detection"]
+    assert turn.first_audio_us is not None
 
 
 # -- made turns ---------------------------------------------------------------------------------------
@@ -141,9 +152,15 @@ def test_a_voice_that_is_lost_and_followed_by_another_one_is_in_the_turn_that_wa
             stopped(600),
             h.ResponseCreated(610, "one"),
             h.Told(900, "session.lost", {}),
-            h.Told(1000, "filler.played", {}),
-            h.Told(1000, "turn.answered", {"latency_ms": 1}),
+            h.Told(1000, "filler.played", {"clip": "filler"}),
+            h.AgentSpoke(1000, "", "filler1000", 100),
             h.AudioSent(1000, 20),
+            h.Told(1500, "session.ready", {}),
+            h.ResponseAsked(1500),
+            h.ResponseCreated(1510, "two"),
+            h.AgentSpoke(1600, "two", "item", 100),
+            h.Told(1600, "turn.answered", {"latency_ms": 1}),
+            h.AudioSent(1600, 20),
         ]
     )
 
@@ -151,8 +168,27 @@ def test_a_voice_that_is_lost_and_followed_by_another_one_is_in_the_turn_that_wa
         ("response start", 10),
         ("lost voice", 290),
         ("filler", 100),
+        ("reconnecting", 500),
+        ("asking", 0),
+        ("response start", 10),
+        ("voice", 90),
         ("queue", 0),
     ]
+
+
+def test_speech_that_another_session_is_told_once_more_is_the_same_turn():
+    found = turns(
+        [
+            stopped(600, stopped_us=50),
+            h.Told(600, "session.lost", {}),
+            h.Told(900, "session.ready", {}),
+            stopped(920, stopped_us=40),
+        ]
+    )
+
+    (turn,) = found
+    assert (turn.from_us, turn.us) == (40, 880)
+    assert names(turn)[-3:] == ["lost voice", "reconnecting", "turn detection"]
 
 
 def test_audio_of_a_response_to_something_else_is_no_answer():

@@ -3,6 +3,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.contracts import CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
 from gateway.report import happenings as h
 from gateway.report.latency import turns
@@ -127,15 +129,29 @@ def test_audio_of_a_response_that_was_cancelled_is_not_the_agents(tmp_path: Path
     assert [type(each) for each in found] == [h.AgentSpoke]
 
 
-def test_a_filler_is_heard_when_it_is_played_not_when_it_is_loaded(tmp_path: Path):
-    call = MadeCall(tmp_path).at(0, "tick", "", LoadClip(id=4, name="filler"))
+@pytest.mark.parametrize("name", ["filler", "welcome"])
+def test_a_filler_is_heard_when_it_is_played_not_when_it_is_loaded(tmp_path: Path, name: str):
+    call = MadeCall(tmp_path).at(0, "tick", "", LoadClip(id=4, name=name))
     pcm = base64.b64encode(bytes(48 * 200)).decode()
     call.at(100, "command", json.dumps({"type": "clip.ready", "id": 4, "pcm": pcm}))
-    call.at(900, "tick", "", Fact("filler.played"), play(200))
+    call.at(900, "tick", "", Fact("filler.played", {"clip": name}), play(200))
 
     story = tell(read_call(call.write()).happenings)
 
-    assert [(u.text, u.spans) for u in story.utterances] == [("(filler)", [(900_000, 1_100_000)])]
+    assert [(u.text, u.spans) for u in story.utterances] == [(f"({name})", [(900_000, 1_100_000)])]
+
+
+def test_only_what_was_resampled_has_a_tail(tmp_path: Path):
+    call = MadeCall(tmp_path)
+    done = said("response.output_audio.done", response_id="r", item_id="i")
+    call.at(0, "tick", "", OpenVoice(session=1, agent="a", backend="b"))
+    call.at(10, "voice", done)
+    call.at(20, "tick", "", configure(1, output={"format": {"type": "audio/pcmu"}}))
+    call.at(30, "voice", done)
+
+    found = [each for each in read_call(call.write()).happenings if isinstance(each, h.AgentSpokeAll)]
+
+    assert [each.tail_ms for each in found] == [2.0, 0.0]
 
 
 def test_a_long_clip_that_stands_in_the_audio_file_as_text_is_read_whole(tmp_path: Path):

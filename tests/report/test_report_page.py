@@ -11,11 +11,15 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.report import render, write_report
+from gateway.report.latency import turns
 from gateway.report.markup import moment
+from gateway.report.reading import read_call
+from gateway.report.story import tell
 from gateway.traces.format import OUTPUTS, TRACE
 from tests.report.made_calls import MadeCall, delta, mark, mark_back, play, write_recording
 
 TRACES = Path(__file__).parent.parent / "traces"
+RECORDED = sorted(path.parent.name for path in TRACES.glob(f"*/{TRACE}"))
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload=alert(3) & \u202e\u2028 \x00"
 )
@@ -57,7 +61,7 @@ def spoken_call(folder: Path, words: str = "Good morning.") -> MadeCall:
 # -- what it shows ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["echo", "goodbye", "interrupted", "keys", "slow", "spoken"])
+@pytest.mark.parametrize("name", RECORDED)
 def test_every_recorded_call_has_a_page(name: str):
     assert "Recorded call" in Elements(render(TRACES / name)).words
 
@@ -105,17 +109,31 @@ def test_without_a_record_the_head_is_made_from_the_trace(tmp_path: Path):
 
 
 def test_the_sum_of_a_turn_is_on_the_page():
-    words = Elements(render(TRACES / "spoken")).words
+    (turn,) = turns(read_call(TRACES / "goodbye").happenings)
+    words = Elements(render(TRACES / "goodbye")).words
 
-    assert "516 ms to the first audio out, 536 ms until it was played" in words
-    assert "548.0" in words
+    assert turn.first_audio_us is not None
+    first_ms, all_ms = turn.first_audio_us / 1000, turn.us / 1000
+    assert f"{first_ms:.0f} ms to the first audio out, {all_ms:.0f} ms until it was played" in words
+    assert f"all of it{all_ms:.1f}" in words
 
 
 def test_words_that_were_not_heard_are_marked_as_an_estimate():
-    page = render(TRACES / "spoken")
+    (cut,) = [u.cut for u in tell(read_call(TRACES / "interrupted").happenings).utterances if u.cut]
+    page = render(TRACES / "interrupted")
 
-    assert "from half past <i>(estimated)</i> <s> eleven in the morning" in page
-    assert "Heard, estimated: “We are open from Tuesday to Sunday, from half past”" in Elements(page).words
+    assert re.search(rf"{cut.heard} <i>\(estimated\)</i> <s> \w+", page)
+    assert f"Heard, estimated: “{cut.heard}”" in Elements(page).words
+
+
+def test_items_that_are_cut_together_are_one_interruption():
+    words = Elements(render(TRACES / "corrected")).words
+
+    assert "1interruptions" in words
+
+
+def test_an_answer_that_broke_off_says_why():
+    assert "The voice was lost before it had said all of it." in Elements(render(TRACES / "dropped")).words
 
 
 @pytest.mark.parametrize(

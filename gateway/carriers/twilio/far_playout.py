@@ -64,7 +64,7 @@ class FarPlayout:
         self._ceiling_ms = 0.0  # nothing behind it can be playing: what was sent, or where it was cut
         self._began_ms = 0  # where the stretch began that is played without a pause
         self._media_ms = 0
-        self._media_at_s = 0.0
+        self._known_at_s = 0.0  # when the far end last told how far it was
         self._played_ms = 0  # the youngest mark that came back
         self._played_at_ms: int | None = None  # and the stream's clock at that time; None: nothing plays
 
@@ -113,6 +113,7 @@ class FarPlayout:
         self._played_ms, due_s = self._out[mark]
         self._played_at_ms = media_ms + MEDIA_STEP_MS
         self._ways_ms.append((now - due_s) * 1000)
+        self._known_at_s = now
         for name in list(self._out):  # marks come in order: an older one that is still out is lost
             del self._out[name]
             if name == mark:
@@ -124,10 +125,8 @@ class FarPlayout:
         """Time passed: ours, and to `media_ms` the caller's audio."""
         self._follow(now)
         if media_ms > self._media_ms:
-            self._media_ms, self._media_at_s = media_ms, now
-        played_ms = self._played_ms
-        if self._played_at_ms is not None:
-            played_ms = min(played_ms + max(media_ms - self._played_at_ms, 0), self._next_mark_ms)
+            self._media_ms, self._known_at_s = media_ms, now
+        played_ms = min(self._followed_ms, self._next_mark_ms)
         self._low_ms = max(self._low_ms, min(float(played_ms), self._high_ms))
 
     def clear(self, media_ms: int, now: float) -> None:
@@ -144,11 +143,18 @@ class FarPlayout:
     def _played_when_cleared_ms(self, now: float) -> float:
         """How far the far end comes at least until a `clear` of now is there; 0 when nobody can tell."""
         known_ms = self._low_ms if self._played_at_ms is not None else float(self._began_ms)
-        if not self._ways_ms or known_ms >= self._next_mark_ms:  # a mark is late: maybe nothing plays
-            return 0.0
-        meanwhile_ms = (now - self._media_at_s) * 1000 + min(self._ways_ms)
+        if not self._ways_ms or self._followed_ms > self._next_mark_ms + MEDIA_STEP_MS:
+            return 0.0  # a mark is late: maybe nothing plays
+        meanwhile_ms = (now - self._known_at_s) * 1000 + min(self._ways_ms)
         played_ms = min(known_ms + meanwhile_ms, self._high_ms - JITTER_MS)
         return played_ms if played_ms > self._began_ms else 0.0
+
+    @property
+    def _followed_ms(self) -> int:
+        """How far the far end is if it has played on ever since the youngest mark."""
+        if self._played_at_ms is None:
+            return self._played_ms
+        return self._played_ms + max(self._media_ms - self._played_at_ms, 0)
 
     @property
     def _next_mark_ms(self) -> int:
