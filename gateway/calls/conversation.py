@@ -358,7 +358,7 @@ class Conversation:
             self._sessions.history.cut(item, words)
             self._downlink.finish(item)
         self._recovery.lost(self._session, owed=self._answers.owed, speaking=self._speaking)
-        self._interruptions.forget()
+        self._interruptions.lost()
         self._speaking = False
         self._tools.asked()
         if self._recovery.wanted:
@@ -407,7 +407,7 @@ class Conversation:
         match meant(call, self._own_tools, self._destinations):
             case (EndCall() | Transfer()) as wish:
                 self._closing = self._wish = wish
-                self._interruptions.forget()  # the goodbye is heard to its end
+                self._interruptions.lost()  # the goodbye is heard to its end
             case c.RunTool() as request:
                 self._tools.began(call.call)
                 self._emit(request)

@@ -72,7 +72,7 @@ class Interruptions:
         else:
             session.respond()
 
-    def forget(self) -> None:
+    def lost(self) -> None:
         """The session that heard the caller is gone, or the agent says its last word: a sound is none."""
         self._barge_in.forget()
         self._turn_waits = False

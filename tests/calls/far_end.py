@@ -159,7 +159,7 @@ def _frame(payload: bytes, items: list[Item]) -> Frame:
         if at >= 0:
             return _sent(item, at, len(content))
     level, count = Counter(content).most_common(1)[0]
-    for item in items:
+    for item in reversed(items):  # levels come again
         if not item.exact and item.level == level and 2 * count > len(content):  # else it is a tone
             return _sent(item, item.sent, count)
     return Frame(None, 0, len(content))
