@@ -15,9 +15,8 @@ class _Ask(enum.Enum):
     GREET = enum.auto()  # nothing was said yet
     CARRY_ON = enum.auto()  # an answer broke off
     RESPOND = enum.auto()  # an answer was owed, and the new session knows the question
-    HEAR_AGAIN = (
-        enum.auto()
-    )  # the same, but nobody has written the question down: it hears it, and answers by itself
+    # The same, but nobody has written the question down: the new session hears it again, and answers by itself.
+    HEAR_AGAIN = enum.auto()
 
 
 class Recovery:

@@ -3,10 +3,10 @@
     python ops/bench/the_hour.py [--calls 20] [--seed 1] [--full]
 
 Caller and agent take turns all along. Every session ends when it is as old as it may get; the gateway replaces it
-before. In virtual time, on two processes. A call of 61 minutes has 180 000 frames each way, and takes about as many
-seconds to compute as it has minutes. So one of the calls is as long as that, and the others have a shorter hour: it
-has five minutes, a session may last for all of them, and is replaced when 55/60 of them are over. `--full` makes all
-of them 61 minutes. Ends with 1 when a bound is broken.
+before. In virtual time, on two processes. A call of 61 minutes has 180 000 frames each way and takes two to three
+minutes to compute. So one of the calls is as long as that, and the others have a shorter hour, of three minutes: a
+session may last that long, and is replaced when 55/60 of it are over. With `--full` all have 61 minutes. Ends with
+1 when a bound is broken.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from gateway.voices import VoiceSettings
 from ops.bench.promises import Bound, Line, OneCall, hold_calls, percentile, verdict
 
 HOUR_S = 3600.0
-SHORT_HOUR_S = 300.0
+SHORT_HOUR_S = 180.0
 RENEWED_AT = 55 / 60  # of the hour
 CALL_LASTS = 61 / 60
 FRAME_S = 0.02

@@ -38,6 +38,8 @@ def test_the_filler_is_heard_at_once_and_soon_over() -> None:
 
 @pytest.mark.parametrize("name", ["filler", "welcome"])
 def test_every_clip_is_as_loud_as_the_apology(name: str) -> None:
-    apology_dbfs, other_dbfs = (speech_dbfs(read_wav(CLIPS / f"{each}.wav").pcm) for each in ("apology", name))
+    apology_dbfs, other_dbfs = (
+        speech_dbfs(read_wav(CLIPS / f"{each}.wav").pcm) for each in ("apology", name)
+    )
 
     assert apology_dbfs == pytest.approx(other_dbfs, abs=1)

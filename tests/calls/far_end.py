@@ -160,7 +160,7 @@ def _frame(payload: bytes, items: list[Item]) -> Frame:
             return _sent(item, at, len(content))
     level, count = Counter(content).most_common(1)[0]
     for item in reversed(items):  # levels come again
-        if not item.exact and item.level == level and 2 * count > len(content):  # else it is a tone
+        if not item.exact and item.level == level and count >= _TELLING_BYTES and 2 * count > len(content):
             return _sent(item, item.sent, count)
     return Frame(None, 0, len(content))
 

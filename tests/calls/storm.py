@@ -10,7 +10,8 @@ import msgspec
 
 from gateway import contracts as c
 from gateway.calls.barge_in import BargeInSettings
-from gateway.calls.core import CallCore, CallSettings
+from gateway.calls.core import CallCore
+from gateway.calls.settings import CallSettings
 from gateway.carriers.twilio.leg_core import TwilioLegCore
 from gateway.dialplan.actions import Action
 from gateway.dialplan.actions.converse import Converse
@@ -275,7 +276,7 @@ class Storm(Ladder):
             return
         told = self.talking.truncated if self.talking is not None else {}
         for item in self.items:
-            if item.received_ms >= 1 and not item.sent:
+            if item.received_ms >= (1 if item.exact else FRAME_MS / 2) and not item.sent:
                 is_ours = self.talking is not None and item.name in self.talking.items
                 assert told.get(item.name) == 0 or not is_ours, f"{item.name} was not heard, and is not cut"
                 item.dropped = True
@@ -336,10 +337,10 @@ class Storm(Ladder):
             self.command(c.ToolDone(id=self.tools.pop(0), output="nine"))
         while self.transfers:
             self.command(c.TransferTaken(destination=self.transfers.pop()))
-        for tell in self.wires:
-            if not tell.opened:
-                self.opens(tell)
-                self.says(tell, {"type": "session.updated", "session": {"id": f"s{tell.number}"}})
+        for wire in self.wires:
+            if not wire.opened:
+                self.opens(wire)
+                self.says(wire, {"type": "session.updated", "session": {"id": f"s{wire.number}"}})
         tell = self.talking
         if tell is not None and tell.asked is not None and not tell.running:
             name = f"i{1000 + len(self.items)}"

@@ -135,7 +135,6 @@ def test_several_items_are_put_back_in_their_order():
     assert [(piece.item, len(piece.payload)) for piece in playout.take(0.1)] == [("a", 320), ("b", 640)]
 
 
-
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=700)), max_size=20),
     st.lists(st.integers(0, 5), min_size=1, max_size=60),
