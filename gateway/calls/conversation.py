@@ -93,6 +93,7 @@ class Conversation:
         )
         self._idle = Idle(settings.idle_s)
         self._fillers = Fillers(numbers, emit)
+        self._filler = FILLER
         self._recovery = Recovery(agent)
         self._tools = ToolCalls()
         self._own_tools = {tool.name for tool in agent.tools}
@@ -368,6 +369,9 @@ class Conversation:
         elif self._sessions.talking.ready:  # the one that stood by talks now
             self._go_on()
         else:
+            # A voice without room keeps the caller waiting; one that broke is soon back.
+            at_start = how == "busy" and not self._sessions.history.messages
+            self._filler = WELCOME if at_start else FILLER
             self._fillers.load(self._filler)
 
     def _received_ms(self, item: str) -> float:
@@ -384,10 +388,6 @@ class Conversation:
                 return self._sessions.lost(now, failures=2)
             case _:
                 return self._sessions.lost(now)
-
-    @property
-    def _filler(self) -> str:
-        return FILLER if self._sessions.history.messages else WELCOME
 
     def _fill(self, now: float, *, waiting: bool) -> None:
         pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=self._downlink.speaking(now))

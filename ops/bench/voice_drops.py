@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from ops.bench.dropped_calls import Loss, Story, stories
 from ops.bench.promises import Bound, percentile, verdict
 
+# One passes until the call sees that it is silent, one until it sees that this has lasted too long.
 TICK_MS = 20
 
 
