@@ -94,12 +94,12 @@ def test_speech_that_two_sessions_were_told_was_spoken_once():
     assert question.text
 
 
-@pytest.mark.parametrize("name", ["crowded", "gone"])
-def test_a_sound_that_bridges_the_silence_begins_when_it_is_played(name: str):
+@pytest.mark.parametrize(("name", "clip"), [("crowded", "welcome"), ("gone", "filler")])
+def test_a_sound_that_bridges_the_silence_begins_when_it_is_played(name: str, clip: str):
     story = recorded(name)
 
     first = story.utterances[0]
-    assert (first.text, first.from_us) == ("(welcome)", told_at(story, "filler.played")[0])
+    assert (first.text, first.from_us) == (f"({clip})", told_at(story, "filler.played")[0])
 
 
 def test_an_answer_that_is_held_and_resumed_has_a_stretch_before_and_one_behind():
