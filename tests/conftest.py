@@ -65,7 +65,7 @@ def every_event_is_one_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     for server in (RealtimeServerCore, EchoCore):
         server_says = server.outgoing
 
-        def checked_server(core: RealtimeServerCore | EchoCore, says=server_says) -> list[str]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        def checked_server(core: RealtimeServerCore | EchoCore, says=server_says) -> list[str]:
             events: list[str] = says(core)
             order = orders.setdefault(core, ServerOrder())
             for event in events:
