@@ -6,7 +6,7 @@ from gateway.audio.g711 import CODECS, Codec
 from gateway.audio.resample import Resampler, resampler
 from gateway.contracts import AudioFormat, Heard, LegCore
 from gateway.media.heard import HeardLedger, ItemHeard
-from gateway.media.playout import MOST_QUEUED_MS, Playout
+from gateway.media.playout import FRAME_MS, MOST_QUEUED_MS, Playout
 from gateway.media.stereo import StereoMix
 
 __all__ = ["Downlink", "Uplink"]
@@ -130,10 +130,12 @@ class Downlink:
 
     def silent(self, now: float) -> bool:
         """All was played, and the leg has said so if it ever does; it is not waited for much longer than that."""
-        if self.speaking(now):
+        if self.sounding(now) or self._playout.queued_ms >= FRAME_MS:
             return False
         confirmed = not self._leg.traits.confirms_playout or self.ledger.all_heard
-        return confirmed or now >= self._playout.ends_at + _CONFIRM_S
+        # The rest of an item that the voice does not complete is not waited for either.
+        complete = not self._playout.queued_ms
+        return (confirmed and complete) or now >= self._playout.ends_at + _CONFIRM_S
 
     def _run_dry(self, now: float) -> None:
         """All that was sent may be played by now, told or not: then it is not sent once more."""

@@ -23,7 +23,6 @@ class Item:
 
     def __init__(self, name: str, number: int, response: str, form: c.AudioFormat) -> None:
         self.name = name
-        self.number = number
         self.response = response
         self.exact = form.encoding == "pcmu"
         self.received_bytes = 0  # of the voice's audio
@@ -64,6 +63,9 @@ class Frame(NamedTuple):
     item: Item | None
     at: int  # in bytes of the item
     size: int
+
+
+_Found = tuple[Item, int, int]
 
 
 class FarEnd:
@@ -147,23 +149,34 @@ def _frame(payload: bytes, items: list[Item]) -> Frame:
     content = payload.rstrip(SILENCE)
     if not content:
         return Frame(None, 0, 0)
-    for item in items:  # what goes on where it was
-        if item.exact and item.audio[item.sent : item.sent + len(content)] == content:
-            return _sent(item, item.sent, len(content))
-    for item in items:  # what is sent once more: a piece of an item, or its end
-        is_end = len(content) < _TELLING_BYTES
-        at = item.audio.rfind(content) if item.exact and (not is_end or item.audio.endswith(content)) else -1
-        if at >= 0:
-            return _sent(item, at, len(content))
-    level, count = Counter(content).most_common(1)[0]
-    if count >= _TELLING_BYTES and 2 * count > len(content):
-        same = [item for item in items if not item.exact and item.level == level]
-        for item in sorted(same, key=lambda item: (item.dropped, -item.number)):  # levels come again
-            return _sent(item, item.sent, count)
+    for among in ([item for item in items if not item.dropped], [item for item in items if item.dropped]):
+        found = _find(content, among) or _find_level(content, among)
+        if found is not None:
+            item, at, size = found
+            assert not item.dropped, f"{item.name} is on the line after its cut"
+            item.sent = at + size
+            return Frame(item, at, size)
     return Frame(None, 0, len(content))
 
 
-def _sent(item: Item, at: int, size: int) -> Frame:
-    assert not item.dropped, f"{item.name} is on the line after its cut"
-    item.sent = at + size
-    return Frame(item, at, size)
+def _find(content: bytes, items: list[Item]) -> _Found | None:
+    """A piece of an item that goes on where it was, or one that is sent once more."""
+    exact = [item for item in items if item.exact]
+    for item in exact:
+        if item.audio[item.sent : item.sent + len(content)] == content:
+            return item, item.sent, len(content)
+    for item in exact:
+        at = item.audio.rfind(content)
+        if at >= 0 and (len(content) >= _TELLING_BYTES or item.audio.endswith(content)):
+            return item, at, len(content)
+    return None
+
+
+def _find_level(content: bytes, items: list[Item]) -> _Found | None:
+    """A piece of an item that is one level. Levels come again: it is of the first that has more to send."""
+    level, count = Counter(content).most_common(1)[0]
+    if count < _TELLING_BYTES or 2 * count < len(content):  # the edge of one, or a tone
+        return None
+    same = [item for item in items if not item.exact and item.level == level]
+    unsent = [item for item in same if item.sent < item.received_ms * BYTES_PER_MS - _TELLING_BYTES]
+    return next(((item, item.sent, count) for item in (*unsent, *same)), None)

@@ -93,6 +93,8 @@ class Tell:
         return {"type": "response.created", "response": {"id": response, "status": "in_progress"}}
 
     def delta(self, response: str, name: str, size_bytes: int) -> tuple[bytes, dict[str, Any]]:
+        if response not in (*self.running, *self.over):  # not every voice tells when one begins
+            self.running.append(response)
         audio = self.item(name, response).more(size_bytes)
         return audio, {"type": "response.output_audio.delta", "response_id": response, "item_id": name}
 

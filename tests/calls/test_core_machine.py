@@ -282,6 +282,31 @@ class AnyHistory(RuleBasedStateMachine):
         self.storm.says(voice, voice.done(voice.running[0], status, output, code))
 
     @precondition(talking)
+    @rule(
+        what=st.sampled_from(["created again", "created", "done", "done again", "audio", "junk", "news"]),
+        size=st.sampled_from([1, 160, 3201]),
+    )
+    def the_voice_is_confused(self, what: str, size: int) -> None:
+        """It says what should not come, or not now."""
+        voice = self.voice
+        match what:
+            case "created again" if voice.running:
+                self.storm.says(voice, {"type": "response.created", "response": {"id": voice.running[-1]}})
+            case "created":
+                self.storm.says(voice, voice.created(self._new("r")))
+            case "done":
+                self.storm.says(voice, voice.done(self._new("r"), "completed", [], ""))
+            case "done again" if voice.over:
+                self.storm.says(voice, voice.done(voice.over[-1], "completed", [], ""))
+            case "audio":
+                response = voice.over[-1] if voice.over else self._new("r")
+                self.storm.audio(voice, response, self._new("i"), size * 6)
+            case "junk":
+                self.storm.says(voice, {"type": "response.output_audio.delta", "delta": size})
+            case _:
+                self.storm.says(voice, {"type": "response.grew_legs"})
+
+    @precondition(talking)
     @rule(asked=st.booleans())
     def the_voice_complains(self, asked: bool) -> None:
         """Of the response that it was asked for, or of something."""
@@ -308,6 +333,17 @@ class AnyHistory(RuleBasedStateMachine):
         self.storm.says(self.voice, event | {"audio_end_ms": self.spoke_at_ms + 800 + spoke_ms})
         if taken and talking(self):
             self.storm.says(self.voice, {"type": "input_audio_buffer.committed", "item_id": self.turn})
+
+    @precondition(talking)
+    @rule(before_ms=st.sampled_from([20, 130, 250]), ms=st.sampled_from([0, 60]), taken=st.booleans())
+    def the_caller_coughs(self, before_ms: int, ms: int, taken: bool) -> None:
+        """While the agent speaks."""
+        self._begins([9600])
+        self.storm.passes(before_ms)
+        if talking(self):
+            self.the_caller_speaks(ms)
+        if talking(self):
+            self.the_caller_is_silent(taken=taken, spoke_ms=0)
 
     @precondition(talking)
     @rule(text=st.sampled_from(WORDS))
@@ -362,8 +398,8 @@ class AnyHistory(RuleBasedStateMachine):
 
 def test_no_history_breaks_a_call():
     limits = settings(
-        max_examples=80,
-        stateful_step_count=40,
+        max_examples=250,
+        stateful_step_count=50,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
