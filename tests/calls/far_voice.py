@@ -8,7 +8,7 @@ from gateway.testing.realtime_schema import check_client_event
 from tests.calls.far_end import Item
 
 
-class Tell:
+class FarVoice:
     """One session: the responses it made, and every claim about what its client says."""
 
     def __init__(self, request: c.OpenVoice, traits: c.VoiceTraits) -> None:
@@ -26,7 +26,7 @@ class Tell:
         self.truncated: dict[str, int] = {}
         self.unanswered: set[str] = set()  # function calls that are in the conversation
         self.told = ["root"]  # items of the client that it may name again
-        self.digits: list[str] = []
+        self.digits = 0
 
     def item(self, name: str, response: str) -> Item:
         if name not in self.items:
@@ -83,7 +83,7 @@ class Tell:
                 assert item["call_id"] in self.unanswered, f"{item['call_id']} is no call of this session"
                 self.unanswered.remove(item["call_id"])
             case "message" if item["content"][0]["text"].startswith("[DTMF]"):
-                self.digits.append(item["content"][0]["text"])
+                self.digits += 1
 
     # -- what it says; the model changes before the client hears of it
 

@@ -2,23 +2,16 @@
 
 import base64
 import json
-import random
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from gateway import contracts as c
-from gateway.calls.barge_in import BargeInSettings
-from gateway.calls.core import CallCore
-from gateway.calls.settings import CallSettings
-from gateway.carriers.twilio.leg_core import TwilioLegCore
-from gateway.dialplan.actions import Action
-from gateway.dialplan.actions.converse import Converse
-from gateway.dialplan.steps import StepMachine
 from tests.calls.far_end import BYTES_PER_MS, FRAME_MS, FarEnd, Frame, Item, frames_of
-from tests.calls.far_voice import Tell
-from tests.calls.ladder import CALL_SID, STREAM_SID, Ladder
+from tests.calls.far_voice import FarVoice
+from tests.calls.ladder import STREAM_SID, Ladder
+from tests.calls.weather import Weather
 
 LEAD_MS = 200
 _CALLER = base64.b64encode(b"\xff" * 160).decode()
@@ -31,45 +24,6 @@ _SHORT_MS = 500  # longer than any mark is on its way here
 _FILTER_MS = 4  # what the resampler makes of an item's edges
 
 
-class Weather(NamedTuple):
-    """What a history cannot change. `down_ms`, `up_ms`: how long a message takes to the far end, and back."""
-
-    voices: tuple[c.VoiceTraits, ...] = (
-        c.VoiceTraits(name="v0", output=c.AudioFormat(encoding="pcmu", rate_hz=8000)),
-    )
-    steps: tuple[Action, ...] = (Converse(agent="reception"),)
-    fallback: tuple[Action, ...] = ()
-    barge_in: BargeInSettings = BargeInSettings()
-    greeting: str | None = None
-    idle_s: float = 0.0
-    dead_air_s: float = 10.0
-    renew_s: float = 3300.0
-    down_ms: int = 0
-    up_ms: int = 0
-    tick_ms: int = 0
-
-    @property
-    def interruptible(self) -> bool:
-        return all(step.interruptible for step in self.steps if isinstance(step, Converse))
-
-    def core(self) -> CallCore:
-        agent = c.Agent(name="reception", greeting=self.greeting, tools=(c.Tool(name="hours"),))
-        return CallCore(
-            TwilioLegCore(CALL_SID),
-            lambda call: StepMachine(self.steps, call, self.fallback),
-            {"reception": agent},
-            frozenset({"front_desk"}),
-            CallSettings(
-                voices=self.voices,
-                idle_s=self.idle_s,
-                dead_air_s=self.dead_air_s,
-                renew_s=self.renew_s,
-                barge_in=self.barge_in,
-            ),
-            rng=random.Random(0),
-        )
-
-
 class Storm(Ladder):
     """One call. Time passes by `passes`; whatever else happens, happens between two milliseconds."""
 
@@ -79,13 +33,14 @@ class Storm(Ladder):
         self.core = weather.core()
         self.far = FarEnd()
         self.ms = 0
-        self.sessions: dict[int, Tell] = {}
+        self.sessions: dict[int, FarVoice] = {}
         self.items: list[Item] = []  # all, youngest last
         self.tools: list[str] = []
         self.clips: list[int] = []
         self.transfers: list[str] = []
         self.sound = True  # every claim has held so far
         self.closing = False
+        self.presses = 0
         self.low_slack_ms = _ROUNDING_MS
         self.mark_fates: deque[int] = deque()  # how often the next marks come back
         self._history: list[tuple[c.Port, str, float, list[c.Output]]] = []
@@ -110,6 +65,11 @@ class Storm(Ladder):
                 self._feed("carrier", self._up.popleft()[1])
             if self.ms % FRAME_MS == self.weather.tick_ms:
                 self._feed("tick", "")
+
+    def digit(self, digit: str) -> "Storm":
+        self.presses += 1
+        super().digit(digit)
+        return self
 
     def stalls(self, ms: int) -> None:
         """For so long nothing comes from Twilio; then all of it at once."""
@@ -156,49 +116,51 @@ class Storm(Ladder):
     # -- the keeper's book
 
     @property
-    def wires(self) -> list[Tell]:
+    def wires(self) -> list[FarVoice]:
         """The sessions that are wanted and not gone, oldest first."""
-        return [tell for tell in self.sessions.values() if not tell.closed]
+        return [session for session in self.sessions.values() if not session.closed]
 
     @property
-    def talking(self) -> Tell | None:
+    def talking(self) -> FarVoice | None:
         """The session whose words reach the core as the voice's."""
         wires = self.wires
         return wires[0] if wires and wires[0].opened else None
 
-    def opens(self, tell: Tell) -> None:
-        tell.opened = True
-        self.command(c.VoiceOpened(session=tell.number))
+    def opens(self, session: FarVoice) -> None:
+        session.opened = True
+        self.command(c.VoiceOpened(session=session.number))
 
-    def says(self, tell: Tell, event: dict[str, Any]) -> None:
+    def says(self, session: FarVoice, event: dict[str, Any]) -> None:
         """A session says something, and the keeper hands it on as what it is by then."""
-        if tell.closed:
+        if session.closed:
             return
-        if tell is self.talking:
+        if session is self.talking:
             self.voice(**event)
         else:
             text = json.dumps({"event_id": "e"} | event)
-            self.command(c.StandbySaid(session=tell.number, event=text))
+            self.command(c.StandbySaid(session=session.number, event=text))
 
-    def goes(self, tell: Tell, *, refused: bool = False, busy_s: float | None = None) -> None:
+    def goes(self, session: FarVoice, *, refused: bool = False, busy_s: float | None = None) -> None:
         """The connection ends, or could not be had."""
-        tell.closed = True
-        self.command(c.VoiceEnded(session=tell.number, refused=refused, busy_s=busy_s))
+        session.closed = True
+        self.command(c.VoiceEnded(session=session.number, refused=refused, busy_s=busy_s))
 
-    def audio(self, tell: Tell, response: str, name: str, size_bytes: int) -> None:
-        audio, event = tell.delta(response, name, size_bytes)
-        item = tell.items[name]
+    def audio(self, session: FarVoice, response: str, name: str, size_bytes: int) -> None:
+        audio, event = session.delta(response, name, size_bytes)
+        item = session.items[name]
         if item not in self.items:
             self.items.append(item)
-        self.says(tell, event | {"delta": base64.b64encode(audio).decode()})
+        self.says(session, event | {"delta": base64.b64encode(audio).decode()})
 
-    def speech_began(self, tell: Tell, event: dict[str, Any]) -> None:
+    def speech_began(self, session: FarVoice, event: dict[str, Any]) -> None:
         """The caller speaks: at once, or when it is sure, all that he would still have heard is taken back."""
         at_stake = [item for item in self.items if len(item.audio) - item.sent >= FRAME_MS * BYTES_PER_MS]
-        self.says(tell, event)
+        self.says(session, event)
         if self.weather.interruptible and not self.weather.barge_in.waits and not self.closing:
             for item in at_stake:
-                assert item.dropped or item.name not in tell.items, f"{item.name} will be heard all the same"
+                assert item.dropped or item.name not in session.items, (
+                    f"{item.name} will be heard all the same"
+                )
                 item.dropped = True
 
     # -- one input, and all that must hold after it
@@ -225,15 +187,17 @@ class Storm(Ladder):
             case c.CarrierMessage():
                 self._carry(json.loads(output.data))
             case c.VoiceMessage():
-                self.sessions[output.session].take(output.data)
+                session = self.sessions[output.session]
+                session.take(output.data)
+                assert session.digits <= self.presses, "a key is told more often than it was pressed"
             case c.OpenVoice():
                 traits = next(each for each in self.weather.voices if each.name == output.backend)
                 assert output.session not in self.sessions
-                self.sessions[output.session] = Tell(output, traits)
+                self.sessions[output.session] = FarVoice(output, traits)
             case c.CloseVoice():
-                tell = self.sessions[output.session]
-                assert not tell.was_closed, f"session {tell.number} is closed twice"
-                tell.closed = tell.was_closed = True
+                session = self.sessions[output.session]
+                assert not session.was_closed, f"session {session.number} is closed twice"
+                session.closed = session.was_closed = True
             case c.RunTool():
                 self.tools.append(output.id)
             case c.LoadClip() | c.Synthesize():
@@ -312,9 +276,9 @@ class Storm(Ladder):
     def calms(self) -> None:
         """All goes well from now on: the caller, who presses a key, is answered, unless the call ends."""
         self.mark_fates.clear()
-        for tell in self.wires:
-            for response in list(tell.running):
-                self.says(tell, tell.done(response, "completed", [], ""))
+        for session in self.wires:
+            for response in list(session.running):
+                self.says(session, session.done(response, "completed", [], ""))
         self.digit("5")
         known = len(self.items)
         for _ in range(_PATIENCE_S * 10):
@@ -338,17 +302,17 @@ class Storm(Ladder):
             if not wire.opened:
                 self.opens(wire)
                 self.says(wire, {"type": "session.updated", "session": {"id": f"s{wire.number}"}})
-        tell = self.talking
-        if tell is not None and tell.asked is not None and not tell.running:
+        session = self.talking
+        if session is not None and session.asked is not None and not session.running:
             name = f"i{1000 + len(self.items)}"
-            self.says(tell, tell.created(f"r{name}"))
+            self.says(session, session.created(f"r{name}"))
             self.audio(
-                tell, f"r{name}", name, _ANSWER_BYTES * tell.traits.output.bytes_per_ms // BYTES_PER_MS
+                session, f"r{name}", name, _ANSWER_BYTES * session.traits.output.bytes_per_ms // BYTES_PER_MS
             )
             self.says(
-                tell, {"type": "response.output_audio.done", "response_id": f"r{name}", "item_id": name}
+                session, {"type": "response.output_audio.done", "response_id": f"r{name}", "item_id": name}
             )
-            self.says(tell, tell.done(f"r{name}", "completed", [], ""))
+            self.says(session, session.done(f"r{name}", "completed", [], ""))
 
     # -- the end
 

@@ -13,54 +13,10 @@ from hypothesis.stateful import (
 )
 
 from gateway import contracts as c
-from gateway.calls.barge_in import BargeInSettings
-from gateway.dialplan.actions import Action
-from gateway.dialplan.actions.converse import Converse
-from gateway.dialplan.actions.hang_up import HangUp
-from gateway.dialplan.actions.say import Say
-from gateway.dialplan.actions.transfer import Transfer
-from tests.calls.far_voice import Tell
-from tests.calls.storm import Storm, Weather
+from tests.calls.far_voice import FarVoice
+from tests.calls.storm import Storm
+from tests.calls.weather import PCM, WEATHERS, Weather
 
-TALK, LISTEN = Converse(agent="reception"), Converse(agent="reception", interruptible=False)
-STEPS: tuple[tuple[Action, ...], ...] = (
-    (TALK,),
-    (TALK, Say(text="Goodbye."), HangUp()),
-    (TALK, Transfer(to="front_desk")),
-    (Say(text="Hello."), TALK, TALK),
-    (LISTEN, LISTEN),
-)
-FALLBACKS: tuple[tuple[Action, ...], ...] = (
-    (),
-    (HangUp(),),
-    (Say(text="Please call again."), HangUp()),
-    (Transfer(to="front_desk"),),
-)
-BARGE_INS = (
-    BargeInSettings(),
-    BargeInSettings(min_speech_ms=200),
-    BargeInSettings(min_speech_ms=100, min_words=2),
-)
-PCM, PCMU = c.AudioFormat(), c.AudioFormat(encoding="pcmu", rate_hz=8000)
-VOICES = (
-    (c.VoiceTraits(name="v0", input=PCMU, output=PCMU),),
-    (c.VoiceTraits(name="v0", input=PCM, output=PCMU), c.VoiceTraits(name="v1", input=PCMU, output=PCMU)),
-    (c.VoiceTraits(name="v0", input=PCMU, output=PCM), c.VoiceTraits(name="v1", input=PCM, output=PCMU)),
-)
-WEATHERS = st.builds(
-    Weather,
-    voices=st.sampled_from(VOICES),
-    steps=st.sampled_from(STEPS),
-    fallback=st.sampled_from(FALLBACKS),
-    barge_in=st.sampled_from(BARGE_INS),
-    greeting=st.sampled_from([None, "Good morning. How can I help you?"]),
-    idle_s=st.sampled_from([0.0, 0.5]),
-    dead_air_s=st.sampled_from([10.0, 1.0]),
-    renew_s=st.sampled_from([3300.0, 0.5]),
-    down_ms=st.sampled_from([0, 0, 35]),
-    up_ms=st.sampled_from([0, 0, 45]),
-    tick_ms=st.sampled_from([0, 7]),
-)
 Calls = tuple[tuple[str, str], ...]
 CALLS: tuple[Calls, ...] = (
     (),
@@ -119,7 +75,7 @@ class AnyHistory(RuleBasedStateMachine):
             self.storm.ends()
 
     @property
-    def voice(self) -> Tell:
+    def voice(self) -> FarVoice:
         assert self.storm.talking is not None
         return self.storm.talking
 
@@ -132,7 +88,7 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([13, 40, 100, 250, 600, 1500]), connects=st.booleans())
     def time_passes(self, ms: int, connects: bool) -> None:
         self.storm.passes(ms)
-        if connects and wired(self) and not all(tell.opened for tell in self.storm.wires):
+        if connects and wired(self) and not all(session.opened for session in self.storm.wires):
             self.sessions_open(configured=True)
             self.storm.passes(20)
 
@@ -151,12 +107,12 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(configured=st.booleans())
     def sessions_open(self, configured: bool) -> None:
         """All that are asked for; or, when there are none, one is configured once more."""
-        for tell in self.storm.wires:
-            if not tell.opened:
-                self.storm.opens(tell)
-                self.storm.says(tell, {"type": "session.created", "session": {"id": f"s{tell.number}"}})
+        for session in self.storm.wires:
+            if not session.opened:
+                self.storm.opens(session)
+                self.storm.says(session, {"type": "session.created", "session": {"id": f"s{session.number}"}})
             if configured:
-                self.storm.says(tell, {"type": "session.updated", "session": {"id": f"s{tell.number}"}})
+                self.storm.says(session, {"type": "session.updated", "session": {"id": f"s{session.number}"}})
 
     @precondition(wired)
     @rule(
@@ -164,23 +120,23 @@ class AnyHistory(RuleBasedStateMachine):
         how=st.sampled_from(["lost", "lost", "busy", "busy for long", "refused", "expired", "late"]),
     )
     def a_session_goes(self, n: int, how: str) -> None:
-        tell = self.storm.wires[n % len(self.storm.wires)]
+        session = self.storm.wires[n % len(self.storm.wires)]
         gone = [each.number for each in self.storm.sessions.values() if each.closed]
         match how:
-            case "expired" if tell.opened:
+            case "expired" if session.opened:
                 error = {"type": "x", "code": "session_expired", "message": "60 minutes"}
-                self.storm.says(tell, {"type": "error", "error": error})
+                self.storm.says(session, {"type": "error", "error": error})
             case "late" if gone:
                 self.storm.command(c.VoiceOpened(session=gone[n % len(gone)]))
                 self.storm.command(c.VoiceEnded(session=gone[n % len(gone)], refused=False))
-            case "refused" if not tell.opened:
-                self.storm.goes(tell, refused=True)
-            case "busy" if not tell.opened:
-                self.storm.goes(tell, busy_s=0.0)
-            case "busy for long" if not tell.opened:
-                self.storm.goes(tell, busy_s=20.0)
+            case "refused" if not session.opened:
+                self.storm.goes(session, refused=True)
+            case "busy" if not session.opened:
+                self.storm.goes(session, busy_s=0.0)
+            case "busy for long" if not session.opened:
+                self.storm.goes(session, busy_s=20.0)
             case _:
-                self.storm.goes(tell)
+                self.storm.goes(session)
 
     # -- what the voice says
 
@@ -398,7 +354,7 @@ class AnyHistory(RuleBasedStateMachine):
 
 def test_no_history_breaks_a_call():
     limits = settings(
-        max_examples=250,
+        max_examples=200,
         stateful_step_count=50,
         deadline=None,
         derandomize=True,
