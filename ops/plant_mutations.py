@@ -249,9 +249,9 @@ MUTATIONS = (
     ),
     Mutation(
         "refused: asks again",
-        "calls/conversation.py",
-        "return self._sessions.refused(now)",
-        "return self._sessions.lost(now)",
+        "calls/sessions.py",
+        "following = self._attempts.refused(now)",
+        "following = self._lost(now, failures=1)",
     ),
     Mutation(
         "refused: apologizes whatever the plan has",
@@ -280,9 +280,9 @@ MUTATIONS = (
     ),
     Mutation(
         "tools: the agent goes on before it has all answers",
-        "calls/conversation.py",
-        "self._session.tool_answered(each, answer, respond=False)",
-        "self._session.tool_answered(each, answer)",
+        "calls/tool_calls.py",
+        "session.tool_answered(each, answer, respond=False)",
+        "session.tool_answered(each, answer)",
     ),
     Mutation("tools: keys do not sound", "calls/conversation.py", 'self._sound("digits", pcm)', "pass"),
     Mutation(

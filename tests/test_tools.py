@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from gateway.calls.tool_calls import built_in_tools
+from gateway.calls.call_tools import built_in_tools
 from gateway.contracts import Agent
 from gateway.tools import BUILT_IN, ArgumentsWrong, PythonTool, Tool, ToolUnusable
 

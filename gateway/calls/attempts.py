@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts", "Next"]
 
-# The first try is at once: most connections break alone. Then apart, so that the calls of a voice that fell
-# over do not come back all together.
-_BACKOFF_S = (0.0, 0.25, 0.75)
+# The first try is at once: most connections break alone. Then soon, for a caller waits; then further and further
+# apart, so that a voice that restarts is met again, and not by all calls together.
+_BACKOFF_S = (0.0, 0.1, 0.3, 1.2, 2.4)
 _BUSY_S = 3.0  # how long a caller waits for a voice that has no room
 _BUSY_AGAIN_S = 1.0  # between the tries, unless the voice says
 

@@ -12,14 +12,15 @@ from gateway import contracts as c
 from gateway.audio.g711 import Codec
 from gateway.calls.answers import Answers
 from gateway.calls.barge_in import BargeIn
+from gateway.calls.call_tools import EndCall, Tones, Transfer, built_in_tools
 from gateway.calls.fillers import FILLER, WELCOME, Fillers
 from gateway.calls.interruptions import Interruptions
 from gateway.calls.paths import Downlink
 from gateway.calls.recovery import Recovery
 from gateway.calls.sessions import Sessions
 from gateway.calls.settings import CallSettings
-from gateway.calls.silences import Idle
-from gateway.calls.tool_calls import EndCall, Refusal, Tones, ToolCalls, Transfer, built_in_tools, meant
+from gateway.calls.silences import STILL_THERE, Idle
+from gateway.calls.tool_calls import ToolCalls
 from gateway.voice import session_events as said
 from gateway.voice.history import History
 from gateway.voice.session_core import SessionCore, TurnDetection
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "VoiceGone", "Wish"]
 
 _CLIP_AUDIO = c.AudioFormat()
-_STILL_THERE = (
-    "The caller has said nothing for some time. Ask in one short sentence whether he is still there. "
-    "If you have asked twice already, say goodbye and call end_call."
-)
-# What a voice says when it has no room, or none for us.
-_BUSY = frozenset({"rate_limit_exceeded"})
-_REFUSED = frozenset({"insufficient_quota"})
 
 
 class VoiceGone(msgspec.Struct, frozen=True):
@@ -69,7 +63,7 @@ class Conversation:
         now: float,
     ) -> None:
         self._agent = agent
-        self._destinations = destinations
+        self._offered = built_in_tools(destinations)
         self._downlink = downlink
         self._numbers = numbers
         self._emit = emit
@@ -95,8 +89,7 @@ class Conversation:
         self._fillers = Fillers(numbers, emit)
         self._filler = FILLER
         self._recovery = Recovery(agent)
-        self._tools = ToolCalls()
-        self._own_tools = {tool.name for tool in agent.tools}
+        self._tools = ToolCalls({tool.name for tool in agent.tools}, destinations, emit)
         self._dead_air_s = settings.dead_air_s
         self._answers = Answers(settings.dead_air_s, now)
         self._speaking = False  # the caller
@@ -106,8 +99,9 @@ class Conversation:
         self._wish: Wish | None = None  # the same, until the call takes it
 
     def _new_session(self, voice: c.VoiceTraits, history: History) -> SessionCore:
-        tools = built_in_tools(self._destinations)
-        return SessionCore(self._agent, voice, tools=tools, turn_detection=self._turns, history=history)
+        return SessionCore(
+            self._agent, voice, tools=self._offered, turn_detection=self._turns, history=history
+        )
 
     @property
     def _session(self) -> SessionCore:
@@ -127,14 +121,11 @@ class Conversation:
 
     def ended(self, ended: c.VoiceEnded, now: float) -> None:
         """The connection of a session is gone, or could not be had."""
-        if not self._sessions.is_talking(ended.session):
-            self._sessions.standby_lost(ended.session, now, refused=ended.refused)
-        elif ended.refused:
-            self._lose("refused", ended.detail, now)
-        elif ended.busy_s is not None:
-            self._lose("busy", ended.detail, now, retry_after_s=ended.busy_s)
+        if self._sessions.is_talking(ended.session):
+            how = "refused" if ended.refused else "lost" if ended.busy_s is None else "busy"
+            self._lose(how, ended.detail, now, retry_after_s=ended.busy_s or 0.0)
         else:
-            self._lose("lost", ended.detail, now)
+            self._sessions.standby_lost(ended.session, now, refused=ended.refused)
 
     def press(self, digit: str, now: float) -> None:
         """A key is a turn. Once the agent is done, it means nothing."""
@@ -163,13 +154,12 @@ class Conversation:
                 self._answers.owe(now)
             else:
                 self._lose("silent", f"no answer for {self._dead_air_s:g} s", now)
-        away = self._sessions.lost_since is not None
+        away, quiet = self._sessions.lost_since is not None, self._quiet(now)
         self._fill(now, waiting=away and self._answers.owed)
-        quiet = self._quiet(now)
         if self._sessions.advance(now, gap=quiet):
             self._emit(c.Fact("session.renewed"))
         if self._idle.due(now, quiet=quiet and not away):
-            self._session.respond({"instructions": _STILL_THERE, "metadata": {"idle": "yes"}})
+            self._session.respond(STILL_THERE)
             self._answers.owe(now)
             self._emit(c.Fact("caller.idle"))
 
@@ -185,7 +175,7 @@ class Conversation:
 
     def tool_done(self, call: str, output: str, now: float, *, failed: bool) -> None:
         """A tool has answered. One that was asked for in an earlier conversation means nothing."""
-        self._answer(call, output, failed=failed)
+        self._tools.answered(self._session, call, output, failed=failed)
         self._ask_after_tools(now)
 
     def take_wish(self) -> Wish | None:
@@ -288,10 +278,10 @@ class Conversation:
             self._answers.came()
             if not self._downlink.speaking(now):
                 self._answers.forget_turn()
-        elif event.code in _REFUSED:
-            self._lose("refused", event.code or "", now)
-        elif event.code in _BUSY:
-            self._lose("busy", event.code or "", now)
+        elif event.code == "insufficient_quota":
+            self._lose("refused", event.code, now)
+        elif event.code == "rate_limit_exceeded":
+            self._lose("busy", event.code, now)
         elif event.status in ("failed", "incomplete") and not self._has_retried:
             self._retry(event.status, now)
 
@@ -364,7 +354,7 @@ class Conversation:
         self._tools.asked()
         if self._recovery.wanted:
             self._answers.owe(now)
-        if not self._follow(how, now, retry_after_s):
+        if not self._sessions.fail(how, now, retry_after_s):
             self._wish = VoiceGone()
         elif self._sessions.talking.ready:  # the one that stood by talks now
             self._go_on()
@@ -376,18 +366,6 @@ class Conversation:
 
     def _received_ms(self, item: str) -> float:
         return self._downlink.ledger.item(item).received_ms
-
-    def _follow(self, how: str, now: float, retry_after_s: float) -> bool:
-        """Another session is to be had, now or later."""
-        match how:
-            case "busy":
-                return self._sessions.busy(now, retry_after_s)
-            case "refused":
-                return self._sessions.refused(now)
-            case "silent":  # it took long to find out: not many more tries
-                return self._sessions.lost(now, failures=2)
-            case _:
-                return self._sessions.lost(now)
 
     def _fill(self, now: float, *, waiting: bool) -> None:
         pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=self._downlink.speaking(now))
@@ -403,31 +381,12 @@ class Conversation:
     # -- tools
 
     def _call_tool(self, call: said.ToolCalled) -> None:
-        self._emit(c.Fact("tool.called", {"tool": call.name}))
-        match meant(call, self._own_tools, self._destinations):
+        match self._tools.called(self._session, call):
             case (EndCall() | Transfer()) as wish:
                 self._closing = self._wish = wish
                 self._interruptions.lost()  # the goodbye is heard to its end
-            case c.RunTool() as request:
-                self._tools.began(call.call)
-                self._emit(request)
             case Tones(pcm):
                 self._sound("digits", pcm)
-                self._tools.began(call.call)
-                self._answer(call.call, "The digits were sent.")
-            case Refusal(text):
-                self._tools.began(call.call)
-                self._answer(call.call, text)
-            case never:
-                assert_never(never)
-
-    def _answer(self, call: str, output: str, *, failed: bool = False) -> None:
-        """Tell the voice, behind the answers of those that were called before."""
-        ready = self._tools.done(call, output)
-        if ready:
-            self._emit(c.Fact("tool.failed" if failed else "tool.answered"))
-        for each, answer in ready:
-            self._session.tool_answered(each, answer, respond=False)
 
     def _ask_after_tools(self, now: float) -> None:
         """The agent goes on once all of its calls are answered, and not in between: it would do so twice."""

@@ -11,10 +11,10 @@ import msgspec
 
 from gateway import contracts as c
 from gateway.audio.g711 import CODECS, Codec
+from gateway.calls.call_tools import EndCall, Transfer
 from gateway.calls.conversation import Conversation, VoiceGone
 from gateway.calls.paths import Downlink
 from gateway.calls.settings import CallSettings
-from gateway.calls.tool_calls import EndCall, Transfer
 from gateway.media.stereo import StereoMix
 
 if TYPE_CHECKING:

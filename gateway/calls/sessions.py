@@ -101,20 +101,27 @@ class Sessions:
         self._attempts.proved()
         self.lost_since = None
 
-    def lost(self, now: float, *, failures: int = 1) -> bool:
-        """What talks is lost, which counts as so many failures. False when there is no voice left to try."""
+    def fail(self, how: str, now: float, retry_after_s: float = 0.0) -> bool:
+        """What talks is of no use any more: another one, now or later. False when there is no voice left to try.
+
+        It was "refused", is "busy" (and asks for `retry_after_s` of patience), "silent", or simply lost.
+        """
+        match how:
+            case "busy":
+                following = self._attempts.busy(now, retry_after_s)
+            case "refused":
+                following = self._attempts.refused(now)
+            case "silent":  # it took long to find out: not many more tries
+                following = self._lost(now, failures=3)
+            case _:
+                following = self._lost(now, failures=1)
+        return self._replace(following, now)
+
+    def _lost(self, now: float, *, failures: int) -> Next | None:
         since = self.talking.open_since
         if failures == 1 and self.lost_since is None and since is not None and now - since >= _STOOD_S:
             self._attempts.proved()  # what failed before is another story
-        return self._replace(self._attempts.lost(now, failures), now)
-
-    def busy(self, now: float, retry_after_s: float) -> bool:
-        """What should talk has no room for us. False as above."""
-        return self._replace(self._attempts.busy(now, retry_after_s), now)
-
-    def refused(self, now: float) -> bool:
-        """The voice will not have us. False as above."""
-        return self._replace(self._attempts.refused(now), now)
+        return self._attempts.lost(now, failures)
 
     def is_talking(self, number: int) -> bool:
         return number == self.talking.number and not self.talking.closed

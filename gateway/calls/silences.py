@@ -1,6 +1,13 @@
 """Silences that last too long: the voice is away, or the caller says nothing. A core."""
 
-__all__ = ["Idle", "Outage"]
+__all__ = ["STILL_THERE", "Idle", "Outage"]
+
+_ASK = (
+    "The caller has said nothing for some time. Ask in one short sentence whether he is still there. "
+    "If you have asked twice already, say goodbye and call end_call."
+)
+STILL_THERE = {"instructions": _ASK, "metadata": {"idle": "yes"}}
+"""What the response to a silence is asked with."""
 
 _UNEXPECTED_S = 0.3  # nobody takes so short a pause for a fault
 _AGAIN_S = 5.0

@@ -1,109 +1,28 @@
-"""What the agent may call: tools of its own, and what every call offers. A core."""
+"""The tools that the agent calls, and what they answer. A core."""
 
-from collections.abc import Collection
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Collection
+from typing import assert_never
 
-import msgspec
-
-from gateway.audio.tones import dtmf
-from gateway.contracts import RunTool, Tool
+from gateway.calls.call_tools import EndCall, Refusal, Tones, Transfer, meant
+from gateway.contracts import Fact, Output, RunTool
+from gateway.voice.session_core import SessionCore
 from gateway.voice.session_events import ToolCalled
 
-__all__ = ["EndCall", "Refusal", "Tones", "ToolCalls", "Transfer", "built_in_tools", "meant"]
-
-A = TypeVar("A")
-
-_MOST_DIGITS = 40  # seven seconds of tones: no menu and no card has more, and a million would be gigabytes
-
-
-class EndCall(msgspec.Struct, frozen=True):
-    """The agent ends the conversation, once what it said is heard."""
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """The agent hands the caller on. `call`: the tool call that asked for it."""
-
-    destination: str
-    call: str
-
-
-class Tones(msgspec.Struct, frozen=True):
-    """Keys of the telephone are to sound. `pcm`: PCM16 at 24 000 Hz."""
-
-    pcm: bytes
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """It cannot be done; the text is for the model."""
-
-    text: str
-
-
-class _Destination(msgspec.Struct, frozen=True):
-    destination: str
-
-
-class _Digits(msgspec.Struct, frozen=True):
-    digits: Annotated[str, msgspec.Meta(max_length=_MOST_DIGITS)]
-
-
-def built_in_tools(destinations: Collection[str]) -> list[Tool]:
-    """What every agent may do in a call; transfer it only where the plan names destinations."""
-    tools = [
-        Tool(name="end_call", description="End the call, after you have said goodbye."),
-        Tool(
-            name="send_digits",
-            description="Press keys of the telephone: 0 to 9, * and #. A w waits half a second.",
-            parameters=_object(digits={"type": "string", "pattern": f"^[0-9*#A-Dw]{{1,{_MOST_DIGITS}}}$"}),
-        ),
-    ]
-    if destinations:
-        tools.append(
-            Tool(
-                name="transfer_call",
-                description="Connect the caller with somebody else, after you have said so.",
-                parameters=_object(destination={"type": "string", "enum": sorted(destinations)}),
-            )
-        )
-    return tools
-
-
-def meant(
-    call: ToolCalled, own_tools: Collection[str], destinations: Collection[str]
-) -> EndCall | Transfer | Tones | RunTool | Refusal:
-    """What a tool call asks for. `own_tools`: the agent's, by name. `destinations`: the plan's."""
-    try:
-        match call.name:
-            case "end_call":
-                return EndCall()
-            case "transfer_call":
-                destination = _read(_Destination, call).destination
-                if destination in destinations:
-                    return Transfer(destination, call.call)
-                known = ", ".join(sorted(destinations))
-                return Refusal(f"There is no destination {destination!r}, only: {known}.")
-            case "send_digits":
-                return Tones(dtmf(_read(_Digits, call).digits))
-            case name if name in own_tools:
-                return RunTool(id=call.call, name=name, arguments=call.arguments)
-            case name:
-                return Refusal(f"There is no tool {name!r}.")
-    except (ValueError, RecursionError) as error:  # the latter: brackets nested a hundred thousand deep
-        return Refusal(f"wrong arguments for {call.name}: {error}")
-
-
-def _read(kind: type[A], call: ToolCalled) -> A:
-    return msgspec.json.decode(call.arguments or "{}", type=kind)
-
-
-def _object(**properties: dict[str, object]) -> dict[str, object]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+__all__ = ["ToolCalls"]
 
 
 class ToolCalls:
-    """The tools that run. Their answers reach the model in the order in which it called them."""
+    """The tools that run. Their answers reach the model in the order in which it called them.
 
-    def __init__(self) -> None:
+    `own`: the agent's tools by name. `destinations`: the plan's. `emit` takes outputs in order.
+    """
+
+    def __init__(
+        self, own: Collection[str], destinations: Collection[str], emit: Callable[[Output], None]
+    ) -> None:
+        self._own = own
+        self._destinations = destinations
+        self._emit = emit
         # By call, in order: the answer that waits for one before it.
         self._running: dict[str, str | None] = {}
         self._told = False  # answers, after which the agent has not been asked to go on
@@ -112,13 +31,32 @@ class ToolCalls:
     def running(self) -> bool:
         return bool(self._running)
 
-    def began(self, call: str) -> None:
-        self._running[call] = None
+    def called(self, session: SessionCore, call: ToolCalled) -> EndCall | Transfer | Tones | None:
+        """The agent calls a tool: what the call has to do about it, if it is not one that runs by itself."""
+        self._emit(Fact("tool.called", {"tool": call.name}))
+        asked = meant(call, self._own, self._destinations)
+        match asked:
+            case EndCall() | Transfer():  # nobody waits for an answer
+                return asked
+            case RunTool():
+                self._running[call.call] = None
+                self._emit(asked)
+                return None
+            case Tones():
+                self._running[call.call] = None
+                self.answered(session, call.call, "The digits were sent.")
+                return asked
+            case Refusal(text):
+                self._running[call.call] = None
+                self.answered(session, call.call, text)
+                return None
+            case never:
+                assert_never(never)
 
-    def done(self, call: str, output: str) -> list[tuple[str, str]]:
-        """The calls and answers that can be told now. None for a call that nobody waits for."""
+    def answered(self, session: SessionCore, call: str, output: str, *, failed: bool = False) -> None:
+        """Tell the voice, behind the answers of those that were called before. Nobody may wait for it any more."""
         if call not in self._running:
-            return []
+            return
         self._running[call] = output
         ready: list[tuple[str, str]] = []
         for each, answer in list(self._running.items()):
@@ -126,8 +64,12 @@ class ToolCalls:
                 break
             ready.append((each, answer))
             del self._running[each]
-        self._told = self._told or bool(ready)
-        return ready
+        if not ready:
+            return
+        self._told = True
+        self._emit(Fact("tool.failed" if failed else "tool.answered"))
+        for each, answer in ready:
+            session.tool_answered(each, answer, respond=False)
 
     @property
     def due(self) -> bool:

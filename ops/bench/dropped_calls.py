@@ -25,7 +25,7 @@ ANSWER_WORDS = 10
 PATIENCE_S = 8.0  # then the caller waits no longer for the rest of an answer
 CONNECT_S = (0.05, 0.4)
 IN_A_ROW = (1,) * 6 + (2, 3)
-# Without a word of the agent in between: after the fourth the call apologizes, as it should.
+# Without a word of the agent in between: after the sixth the call apologizes, as it should.
 MOST_IN_A_ROW = 3
 
 

@@ -26,14 +26,14 @@ def test_the_first_voice_of_the_list_is_tried_first():
 def test_a_lost_voice_is_tried_at_once_and_then_further_and_further_apart():
     tries = attempts()
 
-    found = [tries.lost(100.0) for _ in range(3)]
+    found = [tries.lost(100.0) for _ in range(5)]
 
-    assert found == [Next(100.0, HOSTED), Next(100.25, HOSTED), Next(100.75, HOSTED)]
+    assert found == [Next(100.0 + pause_s, HOSTED) for pause_s in (0.0, 0.1, 0.3, 1.2, 2.4)]
 
 
-def test_the_fourth_loss_in_a_row_goes_to_the_next_voice_at_once():
+def test_the_sixth_loss_in_a_row_goes_to_the_next_voice_at_once():
     tries = attempts()
-    for _ in range(3):
+    for _ in range(5):
         tries.lost(0.0)
 
     assert tries.lost(9.0) == Next(9.0, EMBEDDED)
@@ -42,17 +42,17 @@ def test_the_fourth_loss_in_a_row_goes_to_the_next_voice_at_once():
 
 def test_the_next_voice_has_all_its_tries():
     tries = attempts()
-    for _ in range(4):
+    for _ in range(6):
         tries.lost(0.0)
 
-    found = [tries.lost(5.0) for _ in range(3)]
+    found = [tries.lost(5.0) for _ in range(5)]
 
-    assert [each.voice for each in found if each is not None] == [EMBEDDED] * 3
+    assert [each.voice for each in found if each is not None] == [EMBEDDED] * 5
 
 
 def test_when_the_last_voice_of_the_list_has_failed_there_is_none():
     tries = attempts(HOSTED)
-    for _ in range(3):
+    for _ in range(5):
         tries.lost(0.0)
 
     assert tries.lost(0.0) is None
@@ -69,14 +69,14 @@ def test_a_list_that_has_ended_stays_at_its_end():
 def test_a_loss_that_took_long_to_find_counts_for_more():
     tries = attempts(HOSTED)
 
-    found = [tries.lost(0.0, 2), tries.lost(0.0, 2), tries.lost(0.0, 2)]
+    found = [tries.lost(0.0, 3), tries.lost(0.0, 3), tries.lost(0.0, 3)]
 
-    assert found == [Next(0.0, HOSTED), Next(0.75, HOSTED), None]
+    assert found == [Next(0.0, HOSTED), Next(1.2, HOSTED), None]
 
 
 def test_a_voice_that_was_heard_has_all_its_tries_back():
     tries = attempts(HOSTED)
-    for _ in range(3):
+    for _ in range(5):
         tries.lost(0.0)
 
     tries.proved()
@@ -103,7 +103,7 @@ def test_the_pauses_of_many_calls_are_spread():
         pauses.add(following.at)
 
     assert len(pauses) == 20
-    assert all(0.125 <= pause <= 0.25 for pause in pauses)
+    assert all(0.05 <= pause <= 0.1 for pause in pauses)
 
 
 # -- no room

@@ -229,8 +229,8 @@ def test_tries_are_made_further_and_further_apart():
 def test_after_the_last_try_the_call_apologizes():
     call = greeted()
 
-    for _ in range(4):
-        call.voice_is_lost().frames(60)
+    for _ in range(6):
+        call.voice_is_lost().frames(150)
 
     assert call.last(c.LoadClip).name == "apology"
 

@@ -106,8 +106,8 @@ def test_sessions_that_lasted_do_not_count_as_one_trouble():
 def test_sessions_that_do_not_last_are_one_trouble():
     call = greeted(idle_s=0.0)
 
-    for _ in range(4):
-        call.voice_is_lost().frames(60)
+    for _ in range(6):
+        call.voice_is_lost().frames(150)
         if len(call.all(c.OpenVoice)) > len(call.all(c.CloseVoice)):
             call.voice_opens().frames(50)
 

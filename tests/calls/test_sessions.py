@@ -166,7 +166,7 @@ def test_every_voice_gets_the_audio_in_its_own_format():
 def test_a_lost_session_is_closed_and_followed_by_another_at_the_next_tick():
     talk = Talk().opens()
 
-    assert talk.sessions.lost(5.0)
+    assert talk.sessions.fail("lost", 5.0)
     talk.sessions.advance(5.02, gap=False)
 
     assert talk.closed == [1]
@@ -175,9 +175,9 @@ def test_a_lost_session_is_closed_and_followed_by_another_at_the_next_tick():
 
 def test_an_outage_lasts_from_the_first_loss_until_the_voice_is_heard():
     talk = Talk().opens()
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
     talk.sessions.advance(5.02, gap=False)
-    talk.sessions.lost(6.0)
+    talk.sessions.fail("lost", 6.0)
 
     assert talk.sessions.lost_since == 5.0
     talk.sessions.proved()
@@ -186,7 +186,7 @@ def test_an_outage_lasts_from_the_first_loss_until_the_voice_is_heard():
 
 def test_an_outage_in_which_nothing_was_owed_is_over_when_the_voice_is_back():
     talk = Talk().opens()
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
     talk.sessions.advance(5.02, gap=False)
 
     talk.opens(5.3)
@@ -196,7 +196,7 @@ def test_an_outage_in_which_nothing_was_owed_is_over_when_the_voice_is_back():
 
 def test_an_outage_in_which_an_answer_is_owed_goes_on_until_it_comes():
     talk = Talk().opens()
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
 
     talk.sessions.ready(asked=True)
 
@@ -206,7 +206,7 @@ def test_an_outage_in_which_an_answer_is_owed_goes_on_until_it_comes():
 def test_the_next_session_hears_what_the_caller_said_while_there_was_none():
     talk = Talk().opens()
     talk.sessions.backlog.release()
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
     for _ in range(100):
         talk.sessions.carry(FRAME)
     talk.sessions.advance(7.0, gap=False)
@@ -219,7 +219,7 @@ def test_the_next_session_hears_what_the_caller_said_while_there_was_none():
 def test_the_next_session_is_told_what_was_said():
     talk = Talk().opens()
     talk.sessions.history.turn("u1", "When do you open?")
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
     talk.sessions.advance(5.02, gap=False)
 
     talk.opens(5.3)
@@ -231,7 +231,7 @@ def test_a_loss_while_the_connection_is_being_made_leads_to_the_next_try():
     talk = Talk()
 
     for now in (1.0, 2.0, 3.0):
-        assert talk.sessions.lost(now)
+        assert talk.sessions.fail("lost", now)
         talk.sessions.advance(now + 0.9, gap=False)
 
     assert talk.opened == [(1, "hosted"), (2, "hosted"), (3, "hosted"), (4, "hosted")]
@@ -241,8 +241,8 @@ def test_a_loss_while_the_connection_is_being_made_leads_to_the_next_try():
 def test_a_session_is_closed_once_however_often_it_is_lost():
     talk = Talk().opens()
 
-    talk.sessions.lost(5.0)
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
+    talk.sessions.fail("lost", 5.0)
 
     assert talk.closed == [1]
 
@@ -250,7 +250,7 @@ def test_a_session_is_closed_once_however_often_it_is_lost():
 def test_what_is_lost_does_not_talk_any_more():
     talk = Talk().opens()
 
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
 
     assert not talk.sessions.is_talking(1)
     assert not talk.sessions.talking.ready
@@ -260,7 +260,7 @@ def test_what_is_lost_does_not_talk_any_more():
 def test_when_no_voice_is_left_there_is_nothing_to_wait_for():
     talk = Talk(HOSTED).opens()
 
-    assert not talk.sessions.refused(5.0)
+    assert not talk.sessions.fail("refused", 5.0)
     talk.sessions.advance(60.0, gap=True)
 
     assert talk.opened == [(1, "hosted")]
@@ -269,7 +269,7 @@ def test_when_no_voice_is_left_there_is_nothing_to_wait_for():
 
 def test_a_session_that_opens_after_it_was_lost_is_not_taken():
     talk = Talk()
-    talk.sessions.lost(5.0)
+    talk.sessions.fail("lost", 5.0)
 
     talk.sessions.opened(1, 5.01)
 
@@ -283,7 +283,7 @@ def test_a_session_that_opens_after_it_was_lost_is_not_taken():
 def test_a_busy_voice_is_asked_for_again_when_it_said_and_not_before():
     talk = Talk()
 
-    talk.sessions.busy(1.0, 2.0)
+    talk.sessions.fail("busy", 1.0, 2.0)
     talk.sessions.advance(2.98, gap=False)
     assert talk.opened == [(1, "hosted")]
     talk.sessions.advance(3.0, gap=False)
@@ -294,7 +294,7 @@ def test_a_busy_voice_is_asked_for_again_when_it_said_and_not_before():
 def test_a_voice_that_refuses_is_followed_by_the_next_of_the_list():
     talk = Talk()
 
-    talk.sessions.refused(1.0)
+    talk.sessions.fail("refused", 1.0)
     talk.sessions.advance(1.02, gap=False)
 
     assert talk.opened == [(1, "hosted"), (2, "embedded")]
@@ -302,7 +302,7 @@ def test_a_voice_that_refuses_is_followed_by_the_next_of_the_list():
 
 def test_the_next_voice_of_the_list_is_spoken_to_in_its_own_format():
     talk = Talk()
-    talk.sessions.refused(1.0)
+    talk.sessions.fail("refused", 1.0)
     talk.sessions.advance(1.02, gap=False)
     talk.opens(1.3)
 
@@ -435,7 +435,7 @@ def test_what_a_lost_standby_still_says_means_nothing():
 def test_a_standby_that_is_ready_talks_as_soon_as_the_first_is_lost():
     talk = Talk().standing_by().opens(61.0)
 
-    assert talk.sessions.lost(62.0)
+    assert talk.sessions.fail("lost", 62.0)
 
     assert talk.sessions.is_talking(2)
     assert talk.closed == [1]
@@ -450,7 +450,7 @@ def test_a_standby_that_talks_because_of_a_loss_hears_the_whole_turn():
     for _ in range(100):
         talk.sessions.carry(FRAME)
 
-    talk.sessions.lost(63.0)
+    talk.sessions.fail("lost", 63.0)
 
     assert talk.audio(2) == FRAME * 100
 
@@ -458,7 +458,7 @@ def test_a_standby_that_talks_because_of_a_loss_hears_the_whole_turn():
 def test_a_standby_that_is_not_ready_goes_with_the_one_that_is_lost():
     talk = Talk().standing_by()
 
-    talk.sessions.lost(62.0)
+    talk.sessions.fail("lost", 62.0)
     talk.sessions.advance(62.02, gap=False)
 
     assert talk.closed == [1, 2]
@@ -469,7 +469,7 @@ def test_a_standby_that_is_not_ready_goes_with_the_one_that_is_lost():
 def test_a_standby_of_a_voice_that_refuses_goes_with_it():
     talk = Talk().standing_by().opens(61.0)
 
-    talk.sessions.refused(62.0)
+    talk.sessions.fail("refused", 62.0)
     talk.sessions.advance(62.02, gap=False)
 
     assert talk.closed == [1, 2]
@@ -479,7 +479,7 @@ def test_a_standby_of_a_voice_that_refuses_goes_with_it():
 def test_a_standby_is_the_last_hope_where_there_is_no_other_voice():
     talk = Talk(HOSTED).standing_by().opens(61.0)
 
-    assert talk.sessions.refused(62.0)
+    assert talk.sessions.fail("refused", 62.0)
 
     assert talk.sessions.is_talking(2)
 
@@ -498,7 +498,7 @@ def test_at_the_end_every_session_is_closed_once():
 
 def test_after_the_end_nothing_is_asked_for():
     talk = Talk()
-    talk.sessions.lost(1.0)
+    talk.sessions.fail("lost", 1.0)
 
     talk.sessions.close()
     talk.sessions.advance(60.0, gap=True)

@@ -1,125 +1,134 @@
-"""What a tool call of the agent asks for, and in which order it gets its answers."""
+"""The tools that the agent calls, and the order of their answers."""
 
-import pytest
+import json
 
-from gateway.audio.tones import dtmf
-from gateway.calls.tool_calls import EndCall, Refusal, Tones, ToolCalls, Transfer, built_in_tools, meant
-from gateway.contracts import RunTool
+from gateway.calls.call_tools import EndCall, Tones, Transfer
+from gateway.calls.tool_calls import ToolCalls
+from gateway.contracts import Agent, Fact, Output, RunTool, VoiceTraits
+from gateway.voice.session_core import SessionCore
 from gateway.voice.session_events import ToolCalled
 
 
-def asks(name: str, arguments: str = "{}") -> EndCall | Transfer | Tones | RunTool | Refusal:
-    return meant(ToolCalled("call_1", name, arguments), {"hours"}, {"front_desk", "billing"})
+class Talk:
+    """`ToolCalls` and the session that hears of the answers."""
+
+    def __init__(self) -> None:
+        self.out: list[Output] = []
+        self.tools = ToolCalls({"hours"}, {"front_desk"}, self.out.append)
+        self._session = SessionCore(Agent(name="a"), VoiceTraits(name="hosted"))
+        self._session.connect()
+        self._session.opened()
+        self._session.outgoing()
+
+    def calls(self, *calls: str) -> None:
+        for call in calls:
+            self.asks(call, "hours")
+
+    def asks(self, call: str, tool: str, arguments: str = "{}") -> EndCall | Transfer | Tones | None:
+        return self.tools.called(self._session, ToolCalled(call, tool, arguments))
+
+    def answers(self, call: str, output: str, *, failed: bool = False) -> list[tuple[str, str]]:
+        """What the voice is told then."""
+        self.tools.answered(self._session, call, output, failed=failed)
+        return self.told()
+
+    def told(self) -> list[tuple[str, str]]:
+        events = [json.loads(event) for event, _ in self._session.outgoing()]
+        return [(event["item"]["call_id"], event["item"]["output"]) for event in events]
+
+    @property
+    def facts(self) -> list[str]:
+        return [output.name for output in self.out if isinstance(output, Fact)]
 
 
-def refusal(name: str, arguments: str = "{}") -> str:
-    refused = asks(name, arguments)
-    assert isinstance(refused, Refusal)
-    return refused.text
+def test_a_tool_of_the_agents_own_runs():
+    talk = Talk()
+
+    assert talk.asks("a", "hours", '{"day": 1}') is None
+    assert RunTool(id="a", name="hours", arguments='{"day": 1}') in talk.out
+    assert talk.tools.running
 
 
-# -- what every call offers
+def test_what_is_wanted_of_the_call_is_handed_on_and_nobody_waits_for_an_answer():
+    talk = Talk()
+
+    wishes = [talk.asks("a", "end_call"), talk.asks("b", "transfer_call", '{"destination": "front_desk"}')]
+
+    assert wishes == [EndCall(), Transfer("front_desk", "b")]
+    assert not talk.tools.running
 
 
-def test_every_agent_can_end_the_call_and_press_keys():
-    assert [tool.name for tool in built_in_tools(())] == ["end_call", "send_digits"]
+def test_keys_that_are_pressed_are_answered_at_once():
+    talk = Talk()
+
+    assert isinstance(talk.asks("a", "send_digits", '{"digits": "1"}'), Tones)
+    assert talk.told() == [("a", "The digits were sent.")]
+    assert talk.tools.due
 
 
-def test_a_transfer_is_offered_where_the_plan_names_destinations():
-    tools = {tool.name: tool for tool in built_in_tools({"front_desk", "billing"})}
+def test_what_cannot_be_done_is_told_at_once():
+    talk = Talk()
 
-    parameters = tools["transfer_call"].parameters
-    assert parameters["properties"]["destination"]["enum"] == ["billing", "front_desk"]
-    assert parameters["required"] == ["destination"]
-
-
-# -- what is meant
-
-
-@pytest.mark.parametrize("arguments", ["{}", "", '{"why": "bye"}', "nonsense"])
-def test_an_agent_that_ends_the_call_needs_no_arguments(arguments: str):
-    assert asks("end_call", arguments) == EndCall()
-
-
-def test_a_transfer_names_its_call_because_it_may_be_refused():
-    assert asks("transfer_call", '{"destination": "billing"}') == Transfer("billing", "call_1")
-
-
-def test_a_transfer_to_nowhere_is_told_where_there_is_to_go():
-    text = refusal("transfer_call", '{"destination": "the moon"}')
-
-    assert text == "There is no destination 'the moon', only: billing, front_desk."
-
-
-def test_keys_become_tones():
-    assert asks("send_digits", '{"digits": "1w#"}') == Tones(dtmf("1w#"))
-
-
-def test_what_is_no_key_is_named():
-    assert "'x'" in refusal("send_digits", '{"digits": "1x"}')
-
-
-def test_more_keys_than_anybody_presses_are_refused():
-    assert isinstance(asks("send_digits", f'{{"digits": "{"1" * 40}"}}'), Tones)
-    assert "40" in refusal("send_digits", f'{{"digits": "{"1" * 41}"}}')
-
-
-def test_a_tool_of_the_agent_gets_its_arguments_as_the_model_wrote_them():
-    assert asks("hours", '{"day": 1') == RunTool(id="call_1", name="hours", arguments='{"day": 1')
-
-
-def test_a_tool_that_does_not_exist_is_refused():
-    assert refusal("launch") == "There is no tool 'launch'."
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    ["", "{}", "null", "[]", "{", '{"destination": 5}', '{"destination": "\ud800"}', '{"x":' + "[" * 100_000],
-    ids=["none", "empty", "null", "a list", "cut off", "a number", "half a character", "deep"],
-)
-def test_arguments_of_the_wrong_shape_are_refused_with_the_reason(arguments: str):
-    assert refusal("transfer_call", arguments).startswith("wrong arguments for transfer_call: ")
-
-
-# -- the order of answers
+    assert talk.asks("a", "fly") is None
+    assert talk.told() == [("a", "There is no tool 'fly'.")]
 
 
 def test_a_tool_is_answered_when_it_is_done():
-    tools = ToolCalls()
-    tools.began("a")
+    talk = Talk()
+    talk.calls("a")
 
-    assert tools.running
-    assert tools.done("a", "nine") == [("a", "nine")]
-    assert not tools.running
+    assert talk.answers("a", "nine") == [("a", "nine")]
+    assert not talk.tools.running
 
 
 def test_an_answer_waits_for_the_one_that_was_asked_for_before_it():
-    tools = ToolCalls()
-    for call in "abc":
-        tools.began(call)
+    talk = Talk()
+    talk.calls("a", "b", "c")
 
-    found = [tools.done("c", "3"), tools.done("a", "1"), tools.done("b", "2")]
+    found = [talk.answers("c", "3"), talk.answers("a", "1"), talk.answers("b", "2")]
 
     assert found == [[], [("a", "1")], [("b", "2"), ("c", "3")]]
 
 
-def test_tools_run_until_the_last_one_has_its_answer():
-    tools = ToolCalls()
-    tools.began("a")
-    tools.began("b")
+def test_the_agent_is_to_go_on_when_the_last_one_has_its_answer():
+    talk = Talk()
+    talk.calls("a", "b")
 
-    tools.done("b", "2")
+    talk.answers("a", "1")
+    due_between = talk.tools.due
+    talk.answers("b", "2")
 
-    assert tools.running
+    assert not due_between
+    assert talk.tools.due
+
+
+def test_an_agent_that_was_asked_to_go_on_is_not_asked_twice():
+    talk = Talk()
+    talk.calls("a")
+    talk.answers("a", "1")
+
+    talk.tools.asked()
+
+    assert not talk.tools.due
 
 
 def test_an_answer_that_nobody_waits_for_means_nothing():
-    assert ToolCalls().done("a", "nine") == []
+    assert Talk().answers("a", "nine") == []
 
 
 def test_a_second_answer_to_a_call_means_nothing():
-    tools = ToolCalls()
-    tools.began("a")
-    tools.done("a", "nine")
+    talk = Talk()
+    talk.calls("a")
+    talk.answers("a", "nine")
 
-    assert tools.done("a", "ten") == []
+    assert talk.answers("a", "ten") == []
+
+
+def test_an_answer_and_a_failure_are_facts_of_their_own():
+    talk = Talk()
+    talk.calls("a", "b")
+
+    talk.answers("a", "nine")
+    talk.answers("b", "it broke", failed=True)
+
+    assert talk.facts == ["tool.called", "tool.called", "tool.answered", "tool.failed"]
