@@ -7,7 +7,8 @@ from pathlib import Path
 import trio
 
 from gateway.dialplan.plan import load
-from gateway.process import obey_signals, run_in_thread, run_process, unwrapped
+from gateway.net.tasks import run_in_thread, unwrapped
+from gateway.process import obey_signals, run_process
 from gateway.settings import read_settings
 from gateway.telemetry.log import configure
 from gateway.voices import choose_voice

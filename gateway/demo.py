@@ -14,7 +14,8 @@ from gateway.audio.pauses import utterances
 from gateway.config import ConfigError, Secret
 from gateway.contracts import Fact
 from gateway.dialplan.plan import load
-from gateway.process import Running, obey_signals, run_in_thread, run_process, unwrapped
+from gateway.net.tasks import run_in_thread, unwrapped
+from gateway.process import Running, obey_signals, run_process
 from gateway.serve import build_core
 from gateway.settings import Secrets, Settings, read_settings
 from gateway.telemetry.log import configure

@@ -1,12 +1,11 @@
 """The gateway as a process: its sockets, its two doors, its signals."""
 
-import contextlib
 import dataclasses
 import functools
 import signal
 import ssl
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import structlog
@@ -17,27 +16,16 @@ from gateway.console.app import make_app
 from gateway.console.door import serve_console
 from gateway.dialplan.plan import Dialplan
 from gateway.net.doors import with_tls
+from gateway.net.tasks import run_in_thread
 from gateway.serve import Gateway, Parts, Watch
 from gateway.settings import Secrets, Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.voices import Voice
 
-__all__ = ["Running", "obey_signals", "run_in_thread", "run_process", "unwrapped"]
-
-T = TypeVar("T")
+__all__ = ["Running", "obey_signals", "run_process"]
 
 # Of plain functions that agents call, at a time: one that hangs keeps its thread, and no other work's.
 _MOST_TOOLS = 40
-
-
-async def run_in_thread(
-    blocking: Callable[..., T], /, *args: object, limiter: trio.CapacityLimiter | None = None
-) -> T:
-    """`RunBlocking` of production: a worker thread, left behind when the caller is cancelled.
-
-    Work on a disk that hangs ends when it ends; a call's end does not wait for it.
-    """
-    return await trio.to_thread.run_sync(blocking, *args, limiter=limiter, abandon_on_cancel=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,20 +107,6 @@ async def _run(
 ) -> None:
     await gateway.run(task_status=task_status)
     ended.set()
-
-
-@contextlib.contextmanager
-def unwrapped() -> Iterator[None]:
-    """A single error leaves the block as it is, not in a group."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if error is group:
-            raise
-        raise error from error.__cause__
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:

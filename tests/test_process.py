@@ -8,7 +8,7 @@ import trio
 
 from gateway.config import ConfigError
 from gateway.demo import _settings
-from gateway.process import run_in_thread
+from gateway.net.tasks import run_in_thread
 from gateway.settings import read_settings
 from gateway.testing.live import live_gateway
 from tests.calls.puppet import Puppet

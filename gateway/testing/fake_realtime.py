@@ -19,6 +19,7 @@ import trio.testing
 from gateway.contracts import Agent, SessionBusy, SessionLost, SessionRefused, VoiceBackend, VoiceConnection
 from gateway.net.exchange import Exchange, Head
 from gateway.net.streams import close_now
+from gateway.net.tasks import open_tasks
 from gateway.net.websocket import WebSocket, WebSocketClosed, accept
 from gateway.testing.faulty_connection import SessionExpired
 from gateway.testing.faulty_record import VoiceRecord
@@ -27,7 +28,6 @@ from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.realtime_fake_door import Complaint, busy, complaint_about, model_of
 from gateway.testing.realtime_fake_session import FakeSession
 from gateway.testing.realtime_schema import SchemaError
-from gateway.testing.tasks import open_tasks
 
 __all__ = ["FakeRealtime"]
 

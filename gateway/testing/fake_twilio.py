@@ -18,8 +18,8 @@ from typing import Self
 import trio
 
 from gateway.net.pacing import PacingClock
+from gateway.net.tasks import open_tasks
 from gateway.testing.handset import Handset
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_account import TwilioAccount as TwilioAccount
 from gateway.testing.twilio_call import TwilioCall
 from gateway.testing.twilio_caller import Caller

@@ -24,11 +24,11 @@ from gateway.contracts import (
     VoiceConnection,
     VoiceTraits,
 )
+from gateway.net.tasks import open_tasks
 from gateway.testing.faulty_connection import FaultyConnection
 from gateway.testing.faulty_record import VoiceRecord
 from gateway.testing.faulty_table import Busy, Fault, Late, Refuse, Unreachable
 from gateway.testing.realtime_schema import SchemaError
-from gateway.testing.tasks import open_tasks
 
 __all__ = ["Attempt", "FaultyVoice"]
 

@@ -15,12 +15,12 @@ from gateway.audio.clip import convert, read_wav
 from gateway.calls.record import CallRecord
 from gateway.contracts import VoiceBackend
 from gateway.dialplan.plan import Dialplan
+from gateway.net.tasks import open_tasks
 from gateway.testing.ears import PAUSE_S, Ear, ReadingEar, TranscribingEar
 from gateway.testing.handset import CallOver
 from gateway.testing.live import LiveGateway, inline, live_gateway
 from gateway.testing.paths import find_path
 from gateway.testing.phrases import find_phrase, spoken_words
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_call import CallEnding
 from gateway.testing.twilio_caller import Caller
 from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings

@@ -11,13 +11,13 @@ from gateway.contracts import Agent, VoiceConnection, VoiceTraits
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
 from gateway.dialplan.plan import Dialplan, Plan, Route
+from gateway.net.tasks import open_tasks
 from gateway.settings import Settings
 from gateway.testing.fake_twilio import FakeTwilio
 from gateway.testing.faulty_record import VoiceRecord
 from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.live import LiveGateway, live_gateway
 from gateway.testing.network import Network
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_caller import Caller
 
 __all__ = ["Bound", "Line", "OneCall", "hold_calls", "percentile", "verdict"]

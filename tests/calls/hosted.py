@@ -16,10 +16,10 @@ from gateway.dialplan.actions import Action
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
 from gateway.dialplan.plan import Dialplan, Plan
+from gateway.net.tasks import open_tasks
 from gateway.testing.fake_realtime import FakeRealtime
 from gateway.testing.faulty_table import Fault
 from gateway.testing.live import LiveGateway, inline, live_gateway
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_caller import Caller
 from gateway.tools import PythonTool
 from gateway.voice.backends.realtime import RealtimeBackend, RealtimeSettings

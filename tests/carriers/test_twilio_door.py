@@ -19,8 +19,8 @@ from gateway.carriers.twilio.twiml import SORRY, connect_stream
 from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
 from gateway.contracts import CallerAudio, EndReason, LegEnded, LegLost
 from gateway.net.doors import Door, PostRoute
+from gateway.net.tasks import open_tasks
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_call import EndedBy
 from gateway.testing.twilio_caller import Caller
 

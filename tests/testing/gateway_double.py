@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # no stubs exist
 
+from gateway.net.tasks import open_tasks
 from gateway.net.websocket import WebSocket, WebSocketClosed, accept
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
-from gateway.testing.tasks import open_tasks
 from gateway.testing.twilio_caller import Caller
 
 ORIGIN = "https://gateway.example"

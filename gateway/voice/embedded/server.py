@@ -103,6 +103,7 @@ class RealtimeServer:
         self._workers = trio.CapacityLimiter(workers)
         self._connections: set[Connection] = set()
         self._busy = trio.Event()
+        self._detecting = trio.Lock()
 
     @asynccontextmanager
     async def connect(self, brain: Brain, speech: Speech) -> AsyncGenerator[Connection, None]:
@@ -127,7 +128,14 @@ class RealtimeServer:
             raise _first(group) from None
 
     async def detect_speech(self, detect: DetectSpeech) -> None:
-        """Judge the hops of all connections together, every 16 ms. Never returns."""
+        """Judge the hops of all connections together, every 16 ms. Never returns.
+
+        Of several tasks that run this one works; when it is cancelled, the next one takes over.
+        """
+        async with self._detecting:
+            await self._detect_speech(detect)
+
+    async def _detect_speech(self, detect: DetectSpeech) -> None:
         one_thread = trio.CapacityLimiter(1)
         at = trio.current_time()
         while True:
