@@ -23,7 +23,8 @@ from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
 from gateway.testing.handset import CallOver
 from gateway.testing.twilio_caller import Caller
 from gateway.traces import replay, report_lines
-from gateway.voices import VoiceSettings, choose_voice, missing_voice
+from gateway.voice.settings import VoiceSettings
+from gateway.voices import choose_voice, missing_voice
 
 __all__ = ["run_demo"]
 

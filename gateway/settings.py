@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.carriers.twilio.public_url import PublicUrl
 from gateway.config import ConfigError, Secret, load, secret, settings_file
-from gateway.voices import VoiceSettings
+from gateway.voice.settings import VoiceSettings
 
 __all__ = ["Secrets", "Settings", "read_settings"]
 

@@ -2,42 +2,18 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection
-from typing import Annotated
-
-import msgspec
 
 from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
 from gateway.contracts import RequestFailed, RunBlocking, SessionLost, SessionRefused, VoiceBackend
 from gateway.dialplan.plan import Dialplan, PlanError, needs_synthesizer
 from gateway.voice.backends import BACKENDS
-from gateway.voice.backends.echo import EchoSettings
-from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
-from gateway.voice.backends.realtime import RealtimeSettings
-from gateway.voice.backends.scripted import ScriptedSettings
+from gateway.voice.backends.embedded import EmbeddedBackend
 from gateway.voice.embedded.models import missing_parts
 from gateway.voice.embedded.script_file import shipped_scripts
+from gateway.voice.settings import VoiceSettings
 
-__all__ = ["Voice", "VoiceSettings", "choose_voice", "missing_voice"]
-
-
-class VoiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`backend`: a key of `gateway.voice.backends.BACKENDS`; each has a section of its own below.
-
-    `alternatives`: those that are tried, in order, when it has no room or cannot be had. `dead_air_s`: how long
-    a voice may owe an answer until it is taken for lost. `idle_s`: after so much silence of both the agent asks
-    whether somebody is there; 0: never. `renew_s`: a session that is so old is replaced.
-    """
-
-    backend: str = "embedded"
-    alternatives: tuple[str, ...] = ()
-    dead_air_s: Annotated[float, msgspec.Meta(ge=1)] = 10.0
-    idle_s: Annotated[float, msgspec.Meta(ge=0)] = 6.0
-    renew_s: Annotated[float, msgspec.Meta(ge=60)] = 3300.0  # OpenAI ends a Realtime session after an hour
-    embedded: EmbeddedSettings = EmbeddedSettings()
-    scripted: ScriptedSettings = ScriptedSettings()
-    echo: EchoSettings = EchoSettings()
-    realtime: RealtimeSettings = RealtimeSettings()
+__all__ = ["Voice", "choose_voice", "missing_voice"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gateway.settings import BargeIn, Settings
 from gateway.testing.faulty_table import Busy, Drop, Late, Refuse, Unreachable
 from gateway.testing.twilio_caller import Caller
 from gateway.tools import PythonTool
-from gateway.voices import VoiceSettings
+from gateway.voice.settings import VoiceSettings
 from ops.recorded_voices import HOURS, LOOK_UP, WHERE, SlowVoice, phone, tones, voice
 
 __all__ = ["CALLS", "RecordedCall"]

@@ -10,7 +10,8 @@ from gateway.testing.live import inline
 from gateway.voice.backends import BACKENDS
 from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
 from gateway.voice.embedded.models import INSTALL, MissingPart
-from gateway.voices import VoiceSettings, choose_voice, missing_voice
+from gateway.voice.settings import VoiceSettings
+from gateway.voices import choose_voice, missing_voice
 
 TALK = """
 [default]

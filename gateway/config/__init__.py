@@ -5,7 +5,7 @@ the file and in the environment, where `GATEWAY_TWILIO__PORT` is `port` in `[twi
 Read at start only: nothing here is asynchronous.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,10 +38,13 @@ class Secret:
         return self._text
 
 
-def load(kind: type[T], *, path: Path | None, environ: Mapping[str, str]) -> T:
+def load(
+    kind: type[T], *, path: Path | None, environ: Mapping[str, str], only: Collection[str] | None = None
+) -> T:
     """The settings of a file, overlaid with the environment: one struct of type `kind`, whose fields are the sections.
 
-    `path` of None: the environment and the defaults alone. Raises `ConfigError` with every flaw there is.
+    `path` of None: the environment and the defaults alone. `only`: sections that are read; the others are of no
+    concern to `kind`. Raises `ConfigError` with every flaw there is.
     """
     try:
         text = "" if path is None else toml.read(path)
@@ -52,6 +55,8 @@ def load(kind: type[T], *, path: Path | None, environ: Mapping[str, str]) -> T:
         if name.startswith(PREFIX) and SEPARATOR in name:
             *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
             _put(table, sections, key, Variable(environ[name], name))
+    if only is not None:
+        table = {section: value for section, value in table.items() if section in only}
     try:
         return fit(table, kind)
     except Misfit as misfit:

@@ -27,7 +27,7 @@ from gateway.testing.faulty_voice import FaultyVoice
 from gateway.testing.tone_speech import WORDS, sounds, speak, words_of
 from gateway.testing.tone_voice import ToneVoice
 from gateway.testing.twilio_playout import RATE_HZ
-from gateway.voices import VoiceSettings
+from gateway.voice.settings import VoiceSettings
 from ops.bench.promises import Bound, Line, OneCall, hold_calls, percentile, verdict
 
 HOUR_S = 3600.0
