@@ -99,9 +99,7 @@ class Conversation:
         self._wish: Wish | None = None  # the same, until the call takes it
 
     def _new_session(self, voice: c.VoiceTraits, history: History) -> SessionCore:
-        return SessionCore(
-            self._agent, voice, tools=self._offered, turn_detection=self._turns, history=history
-        )
+        return SessionCore(self._agent, voice, tools=self._offered, turns=self._turns, history=history)
 
     @property
     def _session(self) -> SessionCore:

@@ -7,15 +7,17 @@ import msgspec
 
 from gateway.contracts import Agent, AudioFormat, Tool, VoiceTraits
 
-__all__ = ["TurnDetection", "configuration"]
+__all__ = ["TurnDetection", "configuration", "turn_detection"]
 
 
 class TurnDetection(msgspec.Struct, frozen=True, kw_only=True):
     """When the voice takes a turn as begun and as ended.
 
     `create_response`: the voice answers each turn by itself; otherwise whoever holds the session asks for it.
+    Not `enabled`: turns begin and end when whoever holds the session says so.
     """
 
+    enabled: bool = True
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
@@ -44,17 +46,24 @@ def configuration(
             "input": {
                 "format": _format(traits.input),
                 "transcription": transcription,
-                "turn_detection": {
-                    "type": "server_vad",
-                    "threshold": turns.threshold,
-                    "prefix_padding_ms": turns.prefix_padding_ms,
-                    "silence_duration_ms": turns.silence_duration_ms,
-                    "create_response": turns.create_response,
-                    "interrupt_response": False,
-                },
+                "turn_detection": turn_detection(turns),
             },
             "output": output,
         },
+    }
+
+
+def turn_detection(turns: TurnDetection) -> dict[str, Any] | None:
+    """The `turn_detection` of a session."""
+    if not turns.enabled:
+        return None
+    return {
+        "type": "server_vad",
+        "threshold": turns.threshold,
+        "prefix_padding_ms": turns.prefix_padding_ms,
+        "silence_duration_ms": turns.silence_duration_ms,
+        "create_response": turns.create_response,
+        "interrupt_response": False,
     }
 
 

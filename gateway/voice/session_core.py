@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from gateway.contracts import Agent, Tool, VoiceTraits
-from gateway.voice.configuration import TurnDetection, configuration
+from gateway.voice.configuration import TurnDetection, configuration, turn_detection
 from gateway.voice.history import History, message
 from gateway.voice.session_events import (
     AgentAudio,
@@ -54,7 +54,7 @@ class SessionCore:
         traits: VoiceTraits,
         *,
         tools: Sequence[Tool] = (),
-        turn_detection: TurnDetection | None = None,
+        turns: TurnDetection | None = None,
         history: History | None = None,
     ) -> None:
         self.agent = agent
@@ -63,7 +63,7 @@ class SessionCore:
         self.state = SessionState.IDLE
         self.session_id = ""
         self._tools = (*agent.tools, *tools)
-        self._turns = turn_detection or TurnDetection()
+        self._turns = turns or TurnDetection()
         self._events: list[SessionEvent] = []
         self._outgoing: list[Outgoing] = []
         self._sent_events = 0
@@ -97,6 +97,13 @@ class SessionCore:
         """The connection is gone."""
         self._step("ended")
 
+    def detect_turns(self, turns: TurnDetection) -> None:
+        """Find turns otherwise from here on, or not at all."""
+        self._turns = turns
+        if self.state is not SessionState.IDLE:
+            detection = {"turn_detection": turn_detection(turns)}
+            self._send(type="session.update", session={"type": "realtime", "audio": {"input": detection}})
+
     def seed(self) -> None:
         """Tell this session what was said before it began."""
         for known_as, item in self.history.items():
@@ -111,6 +118,10 @@ class SessionCore:
     def send_audio_again(self, audio: bytes) -> None:
         """Audio that another session has lost: it is a turn's and must not be dropped as live audio may."""
         self._append(audio, 0)
+
+    def commit(self) -> str:
+        """The audio so far is a turn. Gives the event's id, which an error would name."""
+        return self._send(type="input_audio_buffer.commit")
 
     def press(self, digit: str) -> None:
         """The caller pressed a key. Over a WebSocket the protocol has no event for it: it goes as a user item."""
@@ -197,6 +208,7 @@ class SessionCore:
             case realtime.SpeechStopped():
                 self._speech_stopped(event)
             case realtime.Committed():
+                self._step("turn")
                 self.history.turn(event.item_id)
                 self._events.append(TurnTaken(event.item_id))
             case realtime.InputTranscript():
@@ -325,10 +337,12 @@ class SessionCore:
         error = response.status_details.error if response.status_details is not None else None
         status = "cancelled" if cut else response.status
         code = error.code or error.type if error is not None else None
-        self._events.append(ResponseEnded(response.id, status, matched, code))
         calls = self._calls.pop(response.id, {})
         calls |= {each.call_id: each for each in response.output or () if each.type == "function_call"}
-        for call in calls.values() if status == "completed" else ():
+        if status != "completed":
+            calls = {}
+        self._events.append(ResponseEnded(response.id, status, matched, code, len(calls)))
+        for call in calls.values():
             self.history.called(call.call_id, call.name, call.arguments)
             self._events.append(ToolCalled(call.call_id, call.name, call.arguments))
         self._step("answered")
@@ -340,11 +354,12 @@ class SessionCore:
             self._ask(options)
 
     def _failed(self, error: realtime.ErrorBody) -> None:
-        if error.event_id is not None and error.event_id == self._asked_in:
+        refused = error.event_id is not None and error.event_id == self._asked_in
+        if refused:
             self._asked_in = None  # there will be no such response
             self._cancel_next = False
             self._ask_if_wanted()
-        self._events.append(VoiceTrouble(error.code or error.type, error.message))
+        self._events.append(VoiceTrouble(error.code or error.type, error.message, error.event_id, refused))
 
     # -- turns
 
@@ -355,7 +370,8 @@ class SessionCore:
         silence_ms = self._turns.silence_duration_ms
         behind_ms = self._sent_bytes / self.traits.input.bytes_per_ms - event.audio_end_ms
         lasted_ms = event.audio_end_ms - silence_ms - self._speech_began_ms - self._turns.prefix_padding_ms
-        self._events.append(SpeechStopped((max(behind_ms, 0.0) + silence_ms) / 1000, max(lasted_ms, 0)))
+        silent_for_s = (max(behind_ms, 0.0) + silence_ms) / 1000
+        self._events.append(SpeechStopped(silent_for_s, max(lasted_ms, 0), event.audio_end_ms, event.item_id))
 
     def _append(self, audio: bytes, caller_ms: int) -> None:
         self._sent_bytes += len(audio)

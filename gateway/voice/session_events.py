@@ -31,10 +31,15 @@ class SpeechStarted(NamedTuple):
 
 
 class SpeechStopped(NamedTuple):
-    """The caller is silent. `silent_for_s`: how long ago he stopped, as the voice found it. `lasted_ms`: his speech."""
+    """The caller is silent. `silent_for_s`: how long ago he stopped, as the voice found it. `lasted_ms`: his speech.
+
+    `at_ms`: the end of the turn `item` on the axis of audio sent to the voice, with the silence that ended it.
+    """
 
     silent_for_s: float
     lasted_ms: int
+    at_ms: int
+    item: str
 
 
 class TurnTaken(NamedTuple):
@@ -69,13 +74,14 @@ class AgentAudioDone(NamedTuple):
 class ResponseEnded(NamedTuple):
     """`status`: completed, cancelled, failed or incomplete. `matched`: what the voice took the turn for, if it says.
 
-    `code`: why it failed.
+    `code`: why it failed. `calls`: how many tool calls come with it.
     """
 
     response: str
     status: str
     matched: str | None
     code: str | None
+    calls: int = 0
 
 
 class ToolCalled(NamedTuple):
@@ -87,10 +93,16 @@ class ToolCalled(NamedTuple):
 
 
 class VoiceTrouble(NamedTuple):
-    """The voice said `error`, or something that has the wrong shape. `code`: its word for it, for counting."""
+    """The voice said `error`, or something that has the wrong shape. `code`: its word for it, for counting.
+
+    `cause`: the id of the client event it complains of. `refused`: that was our asking for a response, which will
+    not come.
+    """
 
     code: str
     message: str
+    cause: str | None = None
+    refused: bool = False
 
 
 class UnknownEvent(NamedTuple):

@@ -1,11 +1,16 @@
 """The states of a conversation with a voice."""
 
 import enum
+from collections.abc import Mapping
 
-__all__ = ["SessionState", "after"]
+__all__ = ["IllegalMove", "SessionState", "after"]
 
 
 class SessionState(enum.StrEnum):
+    """IDLE: created. CONNECTED: quiet. LISTENING: the user speaks. PROCESSING: his turn is over, no audio yet.
+    SPEAKING: a response is being delivered. DISCONNECTED: ended, not to be used again.
+    """
+
     IDLE = "idle"
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -15,31 +20,60 @@ class SessionState(enum.StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class IllegalMove(AssertionError):
+    """Something happened that cannot happen in this state: a bug of ours, never the peer's."""
+
+
 S = SessionState
 
-# What happened, and where it leads from each state; a pair that is not here changes nothing, because the
-# peer's events of a turn may arrive after the next one began.
-_NEXT: dict[tuple[SessionState, str], SessionState] = {
-    (S.IDLE, "connect"): S.CONNECTING,
-    (S.CONNECTING, "opened"): S.CONNECTED,
-    (S.CONNECTED, "speech"): S.LISTENING,
-    (S.PROCESSING, "speech"): S.LISTENING,
-    (S.SPEAKING, "speech"): S.LISTENING,
-    (S.LISTENING, "silence"): S.PROCESSING,
-    (S.CONNECTED, "asked"): S.PROCESSING,
-    (S.CONNECTED, "audio"): S.SPEAKING,
-    (S.PROCESSING, "audio"): S.SPEAKING,
-    (S.PROCESSING, "answered"): S.CONNECTED,
-    (S.SPEAKING, "answered"): S.CONNECTED,
-    (S.IDLE, "ended"): S.DISCONNECTED,
-    (S.CONNECTING, "ended"): S.DISCONNECTED,
-    (S.CONNECTED, "ended"): S.DISCONNECTED,
-    (S.LISTENING, "ended"): S.DISCONNECTED,
-    (S.PROCESSING, "ended"): S.DISCONNECTED,
-    (S.SPEAKING, "ended"): S.DISCONNECTED,
+# Where what happens leads from each state. A peer may say anything at any time while the connection stands, and
+# its events of one turn may arrive after the next one began: all of that is in the table.
+_NEXT: Mapping[SessionState, Mapping[str, SessionState]] = {
+    S.IDLE: {"connect": S.CONNECTING, "ended": S.DISCONNECTED},
+    S.CONNECTING: {"opened": S.CONNECTED, "ended": S.DISCONNECTED},
+    S.CONNECTED: {
+        "speech": S.LISTENING,
+        "silence": S.CONNECTED,
+        "turn": S.PROCESSING,
+        "asked": S.PROCESSING,
+        "audio": S.SPEAKING,
+        "answered": S.CONNECTED,
+        "ended": S.DISCONNECTED,
+    },
+    S.LISTENING: {
+        "speech": S.LISTENING,
+        "silence": S.PROCESSING,
+        "turn": S.PROCESSING,
+        "asked": S.LISTENING,
+        "audio": S.LISTENING,
+        "answered": S.LISTENING,
+        "ended": S.DISCONNECTED,
+    },
+    S.PROCESSING: {
+        "speech": S.LISTENING,
+        "silence": S.PROCESSING,
+        "turn": S.PROCESSING,
+        "asked": S.PROCESSING,
+        "audio": S.SPEAKING,
+        "answered": S.CONNECTED,
+        "ended": S.DISCONNECTED,
+    },
+    S.SPEAKING: {
+        "speech": S.LISTENING,
+        "silence": S.SPEAKING,
+        "turn": S.SPEAKING,
+        "asked": S.SPEAKING,
+        "audio": S.SPEAKING,
+        "answered": S.CONNECTED,
+        "ended": S.DISCONNECTED,
+    },
+    S.DISCONNECTED: {},
 }
 
 
 def after(state: SessionState, what: str) -> SessionState:
-    """The state that `what` leads to."""
-    return _NEXT.get((state, what), state)
+    """The state that `what` leads to. Raises `IllegalMove`."""
+    following = _NEXT[state].get(what)
+    if following is None:
+        raise IllegalMove(f"{what!r} while the session is {state}")
+    return following

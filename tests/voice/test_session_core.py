@@ -196,14 +196,15 @@ def test_what_the_turn_was_taken_for_is_reported():
 
 
 def test_when_the_caller_stopped_is_counted_back_from_the_audio_that_was_sent():
-    session = SessionCore(Agent(name="a"), TRAITS, turn_detection=TurnDetection(silence_duration_ms=400))
+    session = SessionCore(Agent(name="a"), TRAITS, turns=TurnDetection(silence_duration_ms=400))
     session.connect()
+    session.opened()
     for _ in range(100):
         session.send_audio(PCM_20_MS)
 
     hear(session, type="input_audio_buffer.speech_stopped", audio_end_ms=1900, item_id="u")
 
-    assert session.events() == [said.SpeechStopped(0.5, 1200)]
+    assert session.events() == [said.SpeechStopped(0.5, 1200, 1900, "u")]
 
 
 def test_an_error_of_the_voice_is_reported_and_the_session_goes_on():

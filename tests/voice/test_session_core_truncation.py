@@ -558,7 +558,7 @@ def test_in_pcmu_too_when_the_caller_stopped_is_counted_back_from_what_was_sent(
 
     hear(session, "input_audio_buffer.speech_stopped", audio_end_ms=1900, item_id="u1")
 
-    assert session.events()[-1] == said.SpeechStopped(0.6, 1100)
+    assert session.events()[-1] == said.SpeechStopped(0.6, 1100, 1900, "u1")
 
 
 def test_audio_that_is_sent_again_counts_as_sent():
@@ -567,4 +567,4 @@ def test_audio_that_is_sent_again_counts_as_sent():
 
     hear(session, "input_audio_buffer.speech_stopped", audio_end_ms=1900, item_id="u1")
 
-    assert session.events()[-1] == said.SpeechStopped(0.6, 1100)
+    assert session.events()[-1] == said.SpeechStopped(0.6, 1100, 1900, "u1")
