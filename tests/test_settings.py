@@ -214,6 +214,19 @@ def test_an_agent_that_would_ask_too_soon_whether_somebody_is_there_is_refused()
     assert error(GATEWAY_VOICE__IDLE_S="0.5") == "voice.idle_s = 0.5: expected at least 1, or 0 for never"
 
 
+def test_words_that_nobody_writes_down_cannot_be_counted():
+    said = error(
+        GATEWAY_BARGE_IN__MIN_WORDS="2",
+        GATEWAY_VOICE__ALTERNATIVES="realtime",
+        GATEWAY_VOICE__REALTIME__TRANSCRIPTION_MODEL="",
+    )
+
+    assert said == (
+        "barge_in.min_words = 2: nobody writes the caller's words down, because "
+        "voice.realtime.transcription_model is empty; name a model there, or leave min_words at 0"
+    )
+
+
 @pytest.mark.parametrize(("key", "most"), [("MIN_SPEECH_MS", 5000), ("MIN_WORDS", 20)])
 def test_what_it_takes_to_interrupt_may_be_as_much_as_the_settings_say(key: str, most: int):
     settings, _ = read_settings(None, {f"GATEWAY_BARGE_IN__{key}": str(most)})
