@@ -30,8 +30,8 @@ from gateway.calls.measures import Measures
 from gateway.calls.record import CallRecord, utc_now
 from gateway.calls.recording import Recording
 from gateway.calls.repair import repair_recordings
-from gateway.calls.requests import load_clip, run_tool
 from gateway.calls.settings import CallSettings
+from gateway.calls.shipped_clips import load_clip
 from gateway.calls.supervisor import Supervisor
 from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
 from gateway.carriers.twilio.leg_core import TwilioLegCore
@@ -56,6 +56,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.traces.format import Header
 from gateway.traces.pseudonyms import Pseudonyms
 from gateway.traces.recorder import Recorder
+from gateway.voice.tool_runs import run_tool
 
 __all__ = ["Gateway", "Parts", "build_core"]
 

@@ -1,4 +1,4 @@
-"""The tools that the agent calls, and what they answer. A core."""
+"""The tools that the agent of a call asks for, and what they answer. A core."""
 
 from collections.abc import Callable, Collection
 from typing import assert_never
@@ -7,12 +7,13 @@ from gateway.calls.call_tools import EndCall, Refusal, Tones, Transfer, meant
 from gateway.contracts import Fact, Output, RunTool
 from gateway.voice.session_core import SessionCore
 from gateway.voice.session_events import ToolCalled
+from gateway.voice.tool_answers import ToolAnswers
 
 __all__ = ["ToolCalls"]
 
 
 class ToolCalls:
-    """The tools that run. Their answers reach the model in the order in which it called them.
+    """What a call does about the tools that its agent calls.
 
     `own`: the agent's tools by name. `destinations`: the plan's. `emit` takes outputs in order.
     """
@@ -23,13 +24,11 @@ class ToolCalls:
         self._own = own
         self._destinations = destinations
         self._emit = emit
-        # By call, in order: the answer that waits for one before it.
-        self._running: dict[str, str | None] = {}
-        self._told = False  # answers, after which the agent has not been asked to go on
+        self._answers = ToolAnswers()
 
     @property
     def running(self) -> bool:
-        return bool(self._running)
+        return self._answers.running
 
     def called(self, session: SessionCore, call: ToolCalled) -> EndCall | Transfer | Tones | None:
         """The agent calls a tool: what the call has to do about it, if it is not one that runs by itself."""
@@ -39,15 +38,15 @@ class ToolCalls:
             case EndCall() | Transfer():  # nobody waits for an answer
                 return asked
             case RunTool():
-                self._running[call.call] = None
+                self._answers.began(call.call)
                 self._emit(asked)
                 return None
             case Tones():
-                self._running[call.call] = None
+                self._answers.began(call.call)
                 self.answered(session, call.call, "The digits were sent.")
                 return asked
             case Refusal(text):
-                self._running[call.call] = None
+                self._answers.began(call.call)
                 self.answered(session, call.call, text)
                 return None
             case never:
@@ -55,27 +54,17 @@ class ToolCalls:
 
     def answered(self, session: SessionCore, call: str, output: str, *, failed: bool = False) -> None:
         """Tell the voice, behind the answers of those that were called before. Nobody may wait for it any more."""
-        if call not in self._running:
-            return
-        self._running[call] = output
-        ready: list[tuple[str, str]] = []
-        for each, answer in list(self._running.items()):
-            if answer is None:
-                break
-            ready.append((each, answer))
-            del self._running[each]
-        if not ready:
-            return
-        self._told = True
-        self._emit(Fact("tool.failed" if failed else "tool.answered"))
+        ready = self._answers.done(call, output)
+        if ready:
+            self._emit(Fact("tool.failed" if failed else "tool.answered"))
         for each, answer in ready:
             session.tool_answered(each, answer, respond=False)
 
     @property
     def due(self) -> bool:
         """All are answered, and the agent has to be asked to go on: once, not after each."""
-        return self._told and not self._running
+        return self._answers.due
 
     def asked(self) -> None:
         """The agent is asked, or will be for another reason."""
-        self._told = False
+        self._answers.asked()

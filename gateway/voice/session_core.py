@@ -119,6 +119,10 @@ class SessionCore:
         """Audio that another session has lost: it is a turn's and must not be dropped as live audio may."""
         self._append(audio, 0)
 
+    def user_speaks(self) -> None:
+        """Whoever holds the session says so, where no turn detection does."""
+        self._step("speech")
+
     def commit(self) -> str:
         """The audio so far is a turn. Gives the event's id, which an error would name."""
         return self._send(type="input_audio_buffer.commit")

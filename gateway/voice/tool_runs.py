@@ -1,26 +1,13 @@
-"""What carries out a core's requests for clips and tools."""
+"""What carries out the tools that an agent calls."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import structlog
 
-from gateway.audio.clip import convert, read_wav
 from gateway.contracts import RequestFailed, RunBlocking
 from gateway.tools import ArgumentsWrong, PythonTool
 
-__all__ = ["load_clip", "run_tool"]
-
-_CLIPS = Path(__file__).parent / "clips"
-
-
-async def load_clip(name: str, run_blocking: RunBlocking) -> bytes:
-    """A WAV that ships with the gateway, as PCM16 at 24 000 Hz. Raises `RequestFailed`."""
-    try:
-        clip = await run_blocking(read_wav, _CLIPS / f"{name}.wav")
-    except (OSError, ValueError) as error:
-        raise RequestFailed(str(error)) from error
-    return convert(clip.pcm, clip.rate_hz, 24_000)
+__all__ = ["run_tool"]
 
 
 async def run_tool(
