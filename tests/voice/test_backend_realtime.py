@@ -145,6 +145,7 @@ async def test_a_session_is_held_over_it(autojump_clock: MockClock, audio: str):
         session = SessionCore(agent, backend.traits)
         session.connect()
         async with backend.connect(agent) as connection:
+            session.opened()
             for _ in range(4):
                 session.receive(await connection.receive())
 
