@@ -67,6 +67,31 @@ def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
     sys.exit(trio.run(functools.partial(run_demo, config, os.environ, exits=exits, caller=caller)))
 
 
+@main.command("realtime-server")
+@config_option
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Whoever reaches this address is let in: no key is asked for.",
+)
+@click.option("--script", show_default="reception", help="The dialogue that answers.")
+@click.option(
+    "--voice",
+    type=click.Choice(["embedded", "scripted"]),
+    default="embedded",
+    show_default=True,
+    help="scripted: without models, in tones.",
+)
+@settings_errors
+def realtime_server(config: Path | None, host: str, port: int, script: str | None, voice: Any) -> None:
+    """Serve OpenAI's Realtime protocol on a WebSocket of this machine, offline, for tests of clients."""
+    from gateway.realtime_server import Choice, serve_realtime
+
+    trio.run(serve_realtime, config, os.environ, Choice(host, port, script, voice), click.echo)
+
+
 @main.command()
 @click.argument(
     "folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False, exists=True)

@@ -2,6 +2,9 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection
+from urllib.parse import urlsplit
+
+import msgspec
 
 from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
@@ -47,7 +50,7 @@ def missing_voice() -> str | None:
 def choose_voice(
     settings: VoiceSettings, dialplan: Dialplan, run_blocking: RunBlocking, key: Secret | None = None
 ) -> Voice:
-    """The voices that the settings name. `key`: of the service behind `realtime`.
+    """The voices that the settings name. `key`: of the service behind `realtime`, or of the brain.
 
     Raises `ConfigError`, and `PlanError` for a script that one of them does not have, or for a plan that says
     texts of its own where nothing is installed that could.
@@ -59,7 +62,7 @@ def choose_voice(
     if "scripted" in names:
         _check_scripts(shipped_scripts(), dialplan)
     backends = tuple(BACKENDS[name].make(getattr(settings, name), run_blocking, key) for name in names)
-    says = "; else ".join([_SAYS.get(names[0], names[0]), *names[1:]])
+    says = "; else ".join([_says(names[0], settings), *names[1:]])
     for backend in backends:
         if isinstance(backend, EmbeddedBackend):
             return Voice(backends, _speech_of(backend), None, says)
@@ -71,8 +74,15 @@ def choose_voice(
         raise PlanError(
             f"{file}: plans.{plan}: a step says a text of its own, but text-to-speech lacks {missing}"
         )
-    synthesizer = EmbeddedBackend(settings.embedded, run_blocking)
+    without_brain = msgspec.structs.replace(settings.embedded, brain="", brain_model="")
+    synthesizer = EmbeddedBackend(without_brain, run_blocking)
     return Voice(backends, _speech_of(synthesizer), synthesizer, says)
+
+
+def _says(name: str, settings: VoiceSettings) -> str:
+    if name == "embedded" and settings.embedded.brain:
+        return f"embedded: speech on this machine, words from {urlsplit(settings.embedded.brain).netloc}"
+    return _SAYS.get(name, name)
 
 
 def _names(settings: VoiceSettings, missing: str | None) -> list[str]:

@@ -25,6 +25,8 @@ NAMES: dict[str, tuple[str, object]] = {
     "GATEWAY_VOICE__RENEW_S": ("60", 60.0),
     "GATEWAY_VOICE__EMBEDDED__SCRIPTS": ("/scripts", "/scripts"),
     "GATEWAY_VOICE__EMBEDDED__WORKERS": ("3", 3),
+    "GATEWAY_VOICE__EMBEDDED__BRAIN": ("http://127.0.0.1/x", "http://127.0.0.1/x"),
+    "GATEWAY_VOICE__EMBEDDED__BRAIN_MODEL": ("llama", "llama"),
     "GATEWAY_VOICE__SCRIPTED__HEARS": ("yes, no", ("yes", "no")),
     "GATEWAY_VOICE__REALTIME__URL": ("wss://voice.example/v1", "wss://voice.example/v1"),
     "GATEWAY_VOICE__REALTIME__MODEL": ("gpt-realtime-mini", "gpt-realtime-mini"),
@@ -167,7 +169,7 @@ def test_half_of_what_tls_needs_is_refused(given: str, missing: str):
     [
         ("GATEWAY_HTTP__PORZ", ['did you mean "port"?', "public_url"]),
         ("GATEWAY_HTPP__PORT", ['did you mean "http"?', "traces, voice"]),
-        ("GATEWAY_VOICE__EMBEDDED__VOICE", ["no such key", "scripts, workers"]),
+        ("GATEWAY_VOICE__EMBEDDED__VOICE", ["no such key", "brain, brain_model, scripts, workers"]),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str, words: list[str]):

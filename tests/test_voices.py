@@ -28,6 +28,7 @@ plan = "closed"
 steps = [{ do = "answer" }, { do = "say", text = "We are closed." }, { do = "hang_up" }]
 """
 FALLBACK = 'fallback = [{ do = "say", text = "Nobody can talk." }]\n'
+BRAIN = EmbeddedSettings(brain="https://models.example.com/v1/chat/completions", brain_model="a-model")
 MISSING = [MissingPart("hibari-tts (text to speech)", INSTALL), MissingPart("rapidfuzz (phrases)", INSTALL)]
 
 
@@ -69,6 +70,22 @@ def test_the_embedded_voice_speaks_the_words_of_the_plan_itself(tmp_path: Path):
 @pytest.mark.usefixtures("nothing_missing")
 def test_beside_another_voice_the_embedded_one_speaks_the_words_of_the_plan(tmp_path: Path):
     voice = choose_voice(VoiceSettings(backend="echo"), plan(tmp_path, SAY), inline)
+
+    assert isinstance(voice.synthesizer, EmbeddedBackend)
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_an_embedded_voice_says_where_its_words_come_from(tmp_path: Path):
+    settings = VoiceSettings(embedded=BRAIN)
+
+    voice = choose_voice(settings, plan(tmp_path, TALK), inline, Secret("a-key"))
+
+    assert voice.says == "embedded: speech on this machine, words from models.example.com"
+
+
+@pytest.mark.usefixtures("nothing_missing")
+def test_what_speaks_the_words_of_the_plan_alone_needs_no_brain_and_no_key(tmp_path: Path):
+    voice = choose_voice(VoiceSettings(backend="echo", embedded=BRAIN), plan(tmp_path, SAY), inline)
 
     assert isinstance(voice.synthesizer, EmbeddedBackend)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "VoiceGone", "Wish"]
 
 _CLIP_AUDIO = c.AudioFormat()
+_REFUSED = ("insufficient_quota", "invalid_api_key", "model_not_found")
 
 
 class VoiceGone(msgspec.Struct, frozen=True):
@@ -276,8 +277,8 @@ class Conversation:
             self._answers.came()
             if not self._downlink.speaking(now):
                 self._answers.forget_turn()
-        elif event.code == "insufficient_quota":
-            self._lose("refused", event.code, now)
+        elif event.code in _REFUSED:
+            self._lose("refused", event.code or "", now)
         elif event.code == "rate_limit_exceeded":
             self._lose("busy", event.code, now)
         elif event.status in ("failed", "incomplete") and not self._has_retried:

@@ -7,7 +7,7 @@ fails never returns, and what its reader raises would end more than its own conn
 
 import functools
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -99,13 +99,15 @@ async def accept(
     head: bytes = b"",
     max_message_bytes: int = 64 * 1024,
     send_buffer_bytes: int | None = None,
+    subprotocols: Collection[str] = (),
     ping_every_s: float | None = PING_EVERY_S,
 ) -> AsyncIterator[WebSocket]:
     """The server's end of a connection, open as long as the block. The stream is closed in the end.
 
     `head`: the request head if it was read from the stream before. `send_buffer_bytes`: how much the kernel
-    may hold that the peer has not read. Raises `WebSocketClosed` when the request is no good (the peer has
-    its answer then) or the upgrade takes longer than 5 s.
+    may hold that the peer has not read. `subprotocols`: of those that the peer offers, the first one that is
+    known here is spoken. Raises `WebSocketClosed` when the request is no good (the peer has its answer then)
+    or the upgrade takes longer than 5 s.
     """
     raw = RawStream(stream, head)
     if send_buffer_bytes is not None:
@@ -116,7 +118,8 @@ async def accept(
             library, raw, QUEUE_MESSAGES, max_message_bytes, RECEIVE_BYTES
         )
         raw.limit_fragments()
-        return await request.accept()
+        offered = (name for name in request.proposed_subprotocols if name in subprotocols)
+        return await request.accept(subprotocol=next(offered, None))
 
     async with _opened(raw, upgrade, ping_every_s) as websocket:
         yield websocket

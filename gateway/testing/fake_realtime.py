@@ -22,12 +22,13 @@ from gateway.net.streams import close_now
 from gateway.net.tasks import open_tasks
 from gateway.net.websocket import WebSocket, WebSocketClosed, accept
 from gateway.testing.faulty_connection import SessionExpired
-from gateway.testing.faulty_record import VoiceRecord
+from gateway.testing.faulty_record import VoiceRecord, decode
 from gateway.testing.faulty_table import Fault
 from gateway.testing.faulty_voice import FaultyVoice
-from gateway.testing.realtime_fake_door import Complaint, busy, complaint_about, model_of
+from gateway.testing.realtime_fake_door import busy, complaint_about
 from gateway.testing.realtime_fake_session import FakeSession
 from gateway.testing.realtime_schema import SchemaError
+from gateway.voice.embedded.admission import Complaint, model_of
 
 __all__ = ["FakeRealtime"]
 
@@ -39,7 +40,9 @@ class FakeRealtime:
     """`models`: those that there are; None: all. `dialect`: how events are spelled.
 
     `complains`: where one who is not let in is told. Over HTTP, most servers; OpenAI itself has taken such a
-    WebSocket, sent an `error` event and closed it with 3000 or 4000. `requests`: the heads of all that came.
+    WebSocket, sent an `error` event and closed it with 3000 or 4000. `commit_s`: how long after a commit it is
+    read; meanwhile turn detection, which lags here, gets as far as that of OpenAI is by then. `requests`: the
+    heads of all that came.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class FakeRealtime:
         models: Collection[str] | None = None,
         dialect: Literal["ga", "beta"] = "ga",
         complains: Literal["http", "websocket"] = "http",
+        commit_s: float = 0,
         strict: bool = True,
     ) -> None:
         self.voice = FaultyVoice(backend, faults, strict=strict)
@@ -59,6 +63,7 @@ class FakeRealtime:
         self._models = models
         self._beta = dialect == "beta"
         self._complains_over_http = complains == "http"
+        self._commit_s = commit_s
         self._streams: trio.Nursery | None = None
         self._running = trio.Event()
 
@@ -130,7 +135,8 @@ class FakeRealtime:
                 self.voice.connect(Agent(name=model)) as voice,
                 _accepted(stream, exchange) as websocket,
             ):
-                await _carry(FakeSession(model, beta=self._beta), voice, websocket)
+                session = FakeSession(model, beta=self._beta)
+                await _carry(session, _Commits(voice, self._commit_s), websocket)
         except SessionBusy as why:
             return busy(why)
         except SessionRefused as why:
@@ -138,6 +144,20 @@ class FakeRealtime:
         except SessionLost:  # before it stood: the stream is closed without an answer
             return None
         return None
+
+
+class _Commits:
+    """A `VoiceConnection` that reads a commit late."""
+
+    def __init__(self, voice: VoiceConnection, late_s: float) -> None:
+        self._voice = voice
+        self._late_s = late_s
+        self.receive = voice.receive
+
+    async def send(self, event: str) -> None:
+        if self._late_s and decode(event).get("type") == "input_audio_buffer.commit":
+            await trio.sleep(self._late_s)
+        await self._voice.send(event)
 
 
 async def _carry(session: FakeSession, voice: VoiceConnection, websocket: WebSocket) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from gateway.testing.faulty_record import decode
 from gateway.testing.realtime_fake_beta import UnknownParameter, from_beta, to_beta
 from gateway.testing.realtime_fake_g711 import PhoneAudio
+from gateway.voice.embedded.admission import with_model
 
 __all__ = ["FakeSession"]
 
@@ -27,11 +28,7 @@ class FakeSession:
 
     def to_client(self, text: str) -> list[str]:
         """What the client gets of a server's event."""
-        event = decode(text)
-        if "session" in event:
-            event["session"]["model"] = self._model
-            text = msgspec.json.encode(event).decode()
-        text = self._phone.to_client(text)
+        text = self._phone.to_client(with_model(text, self._model))
         return to_beta(text) if self._beta else [text]
 
 

@@ -73,15 +73,17 @@ def _classes(union: str) -> dict[str, Any]:
     return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
 
 
-# What must have come before, for the same response or item.
-_AFTER = {
+# What must have come before, for the same response or item; one of several.
+_AFTER: dict[str, str | tuple[str, ...]] = {
     "response.output_item.added": "response.created",
     "response.content_part.added": "response.output_item.added",
     "response.output_audio_transcript.delta": "response.content_part.added",
     "response.output_audio.delta": "response.content_part.added",
     "response.output_audio.done": "response.content_part.added",
     "response.output_audio_transcript.done": "response.content_part.added",
-    "response.content_part.done": "response.output_audio.done",
+    "response.output_text.delta": "response.content_part.added",
+    "response.output_text.done": "response.content_part.added",
+    "response.content_part.done": ("response.output_audio.done", "response.output_text.done"),
     "response.function_call_arguments.delta": "response.output_item.added",
     "response.function_call_arguments.done": "response.function_call_arguments.delta",
     "response.output_item.done": "response.output_item.added",
@@ -95,6 +97,7 @@ _AFTER = {
 _ENDS = {
     "response.output_audio.delta": "response.output_audio.done",
     "response.output_audio_transcript.delta": "response.output_audio_transcript.done",
+    "response.output_text.delta": "response.output_text.done",
     "response.function_call_arguments.delta": "response.function_call_arguments.done",
     "response.content_part.added": "response.content_part.done",
     "response.output_item.added": "response.output_item.done",
@@ -111,12 +114,14 @@ class ServerOrder:
         self._responding: str | None = None
         self._items: list[str] = []  # of the running response
         self._stopped: str | None = None  # what was said, and is not a turn of the conversation yet
-        self._bytes_per_ms = _BYTES_PER_MS["audio/pcm"]
-        self._sent_bytes: dict[str, int] = {}  # audio, by item
+        self._bytes_per_ms = _BYTES_PER_MS["audio/pcm"]  # of the session
+        self._responds_in = self._bytes_per_ms  # of the running response
+        self._sent: dict[str, tuple[int, int]] = {}  # audio, by item: bytes, and of these in a millisecond
 
     def sent_ms(self, item_id: str) -> int:
         """How long the audio of an item is, as far as it was sent."""
-        return self._sent_bytes.get(item_id, 0) // self._bytes_per_ms
+        size_bytes, bytes_per_ms = self._sent.get(item_id, (0, self._bytes_per_ms))
+        return size_bytes // bytes_per_ms
 
     def check(self, event: str) -> None:
         """Raise `SchemaError` when this event may not come now."""
@@ -139,6 +144,7 @@ class ServerOrder:
         if self._responding is not None:
             raise SchemaError(f"response.created: {self._responding} is not done")
         self._responding = response["id"]
+        self._responds_in = _bytes_per_ms_of(response, self._bytes_per_ms)
         self._seen[response["id"]] = {"response.created"}
         self._items = []
 
@@ -164,11 +170,11 @@ class ServerOrder:
         if item is None:
             return
         seen = self._seen.setdefault(item, set())
-        before = _AFTER.get(kind)
-        if before is not None and before not in (
-            self._seen[event["response_id"]] if before == "response.created" else seen
-        ):
-            raise SchemaError(f"{kind}: {item} had no {before}")
+        before = _AFTER.get(kind, ())
+        earlier = self._seen[event["response_id"]] if before == "response.created" else seen
+        needed = (before,) if isinstance(before, str) else before
+        if needed and earlier.isdisjoint(needed):
+            raise SchemaError(f"{kind}: {item} had no {' or '.join(needed)}")
         if _ENDS.get(kind) in seen or (
             kind in seen and not kind.endswith((".delta", ".retrieved", ".truncated"))
         ):
@@ -183,12 +189,11 @@ class ServerOrder:
         """What audio there is, and what is said of it."""
         match kind:
             case "session.created" | "session.updated":
-                output = event.get("session", {}).get("audio", {}).get("output", {})
-                encoding = output.get("format", {}).get("type")
-                self._bytes_per_ms = _BYTES_PER_MS.get(encoding, self._bytes_per_ms)
+                self._bytes_per_ms = _bytes_per_ms_of(event.get("session", {}), self._bytes_per_ms)
             case "response.output_audio.delta":
                 size_bytes = len(event.get("delta", "").rstrip("=")) * 3 // 4
-                self._sent_bytes[event["item_id"]] = self._sent_bytes.get(event["item_id"], 0) + size_bytes
+                before_bytes, bytes_per_ms = self._sent.get(event["item_id"], (0, self._responds_in))
+                self._sent[event["item_id"]] = (before_bytes + size_bytes, bytes_per_ms)
             case "conversation.item.truncated" if event["audio_end_ms"] > self.sent_ms(event["item_id"]):
                 raise SchemaError(f"{kind}: so much of {event['item_id']} was never sent")
             case "input_audio_buffer.speech_stopped":
@@ -197,3 +202,9 @@ class ServerOrder:
                 if self._stopped not in (None, event["item_id"]):
                     raise SchemaError(f"{kind}: {self._stopped} was said before {event['item_id']}")
                 self._stopped = None
+
+
+def _bytes_per_ms_of(shown: Mapping[str, Any], otherwise: int) -> int:
+    """Of the output of a session or a response, where it says so."""
+    encoding = ((shown.get("audio") or {}).get("output") or {}).get("format", {}).get("type")
+    return _BYTES_PER_MS.get(encoding, otherwise)

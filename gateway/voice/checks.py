@@ -1,7 +1,5 @@
 """What people may give a session, and what is said about the rest."""
 
-import math
-
 from gateway.contracts import AudioFormat
 from gateway.voice.configuration import TurnDetection
 
@@ -17,7 +15,7 @@ _LONGEST_MS = 10_000
 def audio_format(sample_rate: int, channels: int, name: str) -> AudioFormat:
     """The format that is meant. Raises `ValueError`, which lists what works."""
     if channels == 1 and name == "pcm16" and sample_rate in _PCM16_HZ:
-        return AudioFormat(rate_hz=sample_rate)
+        return AudioFormat(rate_hz=int(sample_rate))
     if channels == 1 and sample_rate == _G711_HZ:
         if name == "pcmu":
             return AudioFormat(encoding="pcmu", rate_hz=_G711_HZ)
@@ -47,11 +45,11 @@ def checked_turns(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold!r}: expected a number from 0 to 1")
     for name, value_ms in (("prefix_padding", prefix_padding_ms), ("silence_duration", silence_duration_ms)):
-        if not (math.isfinite(value_ms) and 0 <= value_ms <= _LONGEST_MS and value_ms == int(value_ms)):
+        if not (0 <= value_ms <= _LONGEST_MS and value_ms == int(value_ms)):
             raise ValueError(f"{name}={value_ms!r}: expected whole milliseconds from 0 to {_LONGEST_MS}")
     return TurnDetection(
         enabled=bool(enabled),
-        threshold=threshold,
+        threshold=float(threshold),
         prefix_padding_ms=int(prefix_padding_ms),
         silence_duration_ms=int(silence_duration_ms),
         create_response=False,

@@ -12,15 +12,12 @@ from gateway.config.shape import no_such
 from gateway.contracts import VoiceBackend, VoiceTraits
 from gateway.net.tasks import run_in_thread
 from gateway.voice.backends import BACKENDS
-from gateway.voice.backends.embedded import EmbeddedBackend, EmbeddedSettings
 from gateway.voice.settings import VoiceSettings
 
 __all__ = ["Choice", "choose"]
 
 # The models take a second and 300 MB: all sessions of one `trio.run` share them.
-_EMBEDDED: trio.lowlevel.RunVar[dict[EmbeddedSettings, EmbeddedBackend]] = trio.lowlevel.RunVar(
-    "embedded voices"
-)
+_EMBEDDED: trio.lowlevel.RunVar[dict[msgspec.Struct, VoiceBackend]] = trio.lowlevel.RunVar("embedded voices")
 
 
 class Choice(NamedTuple):
@@ -47,18 +44,15 @@ def choose(backend: VoiceBackend | str | None) -> Choice:
     if name not in BACKENDS:
         raise ValueError(f"backend = {name!r}: {no_such('voice', name, BACKENDS)}")
     settings = getattr(sections.voice, name)
-    if name == "embedded":
-        return Choice(EmbeddedBackend.traits, lambda: _shared(settings))
     made = BACKENDS[name].make(settings, run_in_thread, secret("OPENAI_API_KEY", os.environ))
-    return Choice(made.traits, lambda: made)
+    return Choice(made.traits, lambda: _shared(settings, made) if name == "embedded" else made)
 
 
-def _shared(settings: EmbeddedSettings) -> EmbeddedBackend:
+def _shared(settings: msgspec.Struct, made: VoiceBackend) -> VoiceBackend:
+    """The embedded voice that the first session with these settings has made; the models are loaded by that alone."""
     try:
         known = _EMBEDDED.get()
     except LookupError:
         known = {}
         _EMBEDDED.set(known)
-    if settings not in known:
-        known[settings] = EmbeddedBackend(settings, run_in_thread)
-    return known[settings]
+    return known.setdefault(settings, made)

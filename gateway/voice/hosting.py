@@ -4,68 +4,83 @@ import contextvars
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import trio
 
-from gateway.net.tasks import open_tasks
-
-__all__ = ["Connecting", "Host"]
+__all__ = ["Block", "Connecting", "Host", "failures_in"]
 
 S = TypeVar("S")
 
-_hosts: contextvars.ContextVar["Host | None"] = contextvars.ContextVar("the host of this task", default=None)
+
+class Block(NamedTuple):
+    """A block whose `nursery` hosts tasks. `cancel`: ends it when one of them fails."""
+
+    nursery: trio.Nursery
+    cancel: Callable[[], None]
 
 
 class Host:
     """Runs `main` once. `failed`: takes what `main` raised where nobody else would be told of it."""
 
-    def __init__(self, main: Callable[[], Awaitable[None]], failed: Callable[[Exception], None]) -> None:
+    def __init__(self, main: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None]) -> None:
         self._main = main
         self._failed = failed
         self._scope = trio.CancelScope()
+        self._task: trio.lowlevel.Task | None = None
         self._ended = trio.Event()
 
     @property
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def start(self, nursery: trio.Nursery | None) -> None:
-        """Start in `nursery`; without one in a system task, which contains every error."""
-        if nursery is not None:
-            nursery.start_soon(self._run)
+    def start(self, where: Block | trio.Nursery | None) -> None:
+        """Start in a block or a system task, which contain every error; or in a nursery, which gets them."""
+        if isinstance(where, trio.Nursery):
+            where.start_soon(self._run)
+        elif where is not None:
+            where.nursery.start_soon(self._contained, where.cancel)
         else:
-            trio.lowlevel.spawn_system_task(self._contained, context=contextvars.copy_context())
-
-    def cancel(self) -> None:
-        self._scope.cancel()
+            context = contextvars.copy_context()
+            trio.lowlevel.spawn_system_task(self._contained, lambda: None, context=context)
 
     async def stop(self) -> None:
         """Cancel it, and wait for its end; from one of its own tasks, which could not wait for itself, only cancel."""
         self._scope.cancel()
-        if _hosts.get() is not self:
-            with trio.CancelScope(shield=True):
+        if not self._is_among_its_tasks():
+            with trio.CancelScope(shield=True):  # whatever it does at its end has a deadline
                 await self._ended.wait()
 
+    def _is_among_its_tasks(self) -> bool:
+        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        while task is not None and task is not self._task:
+            task = task.parent_nursery.parent_task if task.parent_nursery is not None else None
+        return task is not None
+
     async def _run(self) -> None:
-        _hosts.set(self)
+        self._task = trio.lowlevel.current_task()
         try:
             with self._scope:
                 await self._main()
         finally:
             self._ended.set()
 
-    async def _contained(self) -> None:
+    async def _contained(self, then: Callable[[], None]) -> None:
         try:
             await self._run()
-        except Exception as error:  # noqa: BLE001 - raised again by the next call on the session
-            self._failed(error)
+        except BaseException as error:
+            failures = failures_in(error)
+            if not failures:
+                raise
+            self._failed(failures[0])
+            then()
 
 
 class Connecting(Generic[S]):
     """What `connect()` gives: `await` it, or enter it with `async with`, which ends the session with the block.
 
-    `connect(nursery)` connects. `disconnect` ends what it began; `begun`: there is nothing to begin.
+    `connect(where)` connects. `disconnect` ends what it began, `check` raises what has ended it; `begun`: there is
+    nothing to begin.
     """
 
     def __init__(
@@ -73,14 +88,16 @@ class Connecting(Generic[S]):
         session: S,
         nursery: trio.Nursery | None,
         *,
-        connect: Callable[[trio.Nursery | None], Awaitable[None]],
+        connect: Callable[[Block | trio.Nursery | None], Awaitable[None]],
         disconnect: Callable[[], Awaitable[None]],
+        check: Callable[[], None],
         begun: Callable[[], bool],
     ) -> None:
         self._session = session
         self._nursery = nursery
         self._connect = connect
         self._disconnect = disconnect
+        self._check = check
         self._begun = begun
         self._block: AbstractAsyncContextManager[S] | None = None
 
@@ -88,6 +105,8 @@ class Connecting(Generic[S]):
         return self._awaited().__await__()
 
     async def __aenter__(self) -> S:
+        if self._block is not None:
+            raise RuntimeError("entered twice: call connect() for each block")
         self._block = self._entered()
         return await self._block.__aenter__()
 
@@ -105,21 +124,46 @@ class Connecting(Generic[S]):
         await self._connect(self._nursery)
         return self._session
 
-    @asynccontextmanager
-    async def _entered(self) -> AsyncGenerator[S, None]:
+    def _entered(self) -> AbstractAsyncContextManager[S]:
         if self._begun():  # whoever began it ends it
-            yield await self._awaited()
-            return
-        if self._nursery is not None:
-            async with self._ending():
-                yield await self._awaited()
-            return
-        async with open_tasks() as self._nursery, self._ending():
-            yield await self._awaited()
+            return self._joined()
+        return self._hosted() if self._nursery is None else self._ending()
 
     @asynccontextmanager
-    async def _ending(self) -> AsyncGenerator[None, None]:
+    async def _joined(self) -> AsyncGenerator[S, None]:
+        yield await self._awaited()
+
+    @asynccontextmanager
+    async def _ending(self) -> AsyncGenerator[S, None]:
         try:
-            yield
+            yield await self._awaited()
         finally:
             await self._disconnect()
+
+    @asynccontextmanager
+    async def _hosted(self) -> AsyncGenerator[S, None]:
+        """A bug in the session ends the block and leaves it as it is; so does what the block itself raises."""
+        raised: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    with trio.CancelScope() as block:
+                        await self._connect(Block(nursery, block.cancel))
+                        yield self._session
+                except BaseException as error:  # noqa: BLE001 - raised below, where the nursery makes no group of it
+                    raised = error
+                finally:
+                    await self._disconnect()
+            if raised is not None:
+                raise raised
+            if block.cancel_called:
+                self._check()
+        finally:
+            raised = None  # it holds this frame
+
+
+def failures_in(error: BaseException) -> list[BaseException]:
+    """What went wrong, out of all groups; that tasks were cancelled, because of it or not, is no failure."""
+    if isinstance(error, BaseExceptionGroup):
+        return [failure for each in error.exceptions for failure in failures_in(each)]
+    return [] if isinstance(error, trio.Cancelled) else [error]

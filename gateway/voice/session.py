@@ -90,6 +90,7 @@ class VoiceSession:
             nursery,
             connect=self._driver.connect,
             disconnect=self.disconnect,
+            check=self._driver.check_not_over,
             begun=lambda: self.state is not SessionState.IDLE,
         )
 
@@ -108,6 +109,7 @@ class VoiceSession:
         """
         self._driver.check_connected()
         audio = checked_audio(data, self._form)
+        await trio.lowlevel.checkpoint_if_cancelled()
         if commit:
             self._talk.commit(audio)
         else:
@@ -121,6 +123,7 @@ class VoiceSession:
         Raises `trio.BusyResourceError` when another task takes responses, `NotConnected`, `SessionLost`.
         """
         with self._taking("responses"):
+            await trio.lowlevel.checkpoint()
             return await self._driver.until(lambda: self._talk.responses.take_whole(trio.current_time()))
 
     def stream_receive(self) -> "ResponseStream":
@@ -136,6 +139,7 @@ class VoiceSession:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout={timeout!r}: expected seconds, at least 0")
         with self._taking("utterances"):
+            await trio.lowlevel.checkpoint()
             with trio.move_on_after(timeout if timeout is not None else math.inf):
                 return await self._driver.until(self._talk.utterances.take)
         raise TimeoutError(f"the user said nothing for {timeout:g} s")
@@ -147,6 +151,7 @@ class VoiceSession:
         """
         self._driver.check_connected()
         with self._taking("responses"):
+            await trio.lowlevel.checkpoint()
             responses = self._talk.responses
             answer = user_audio.answer if isinstance(user_audio, Utterance) else None
             if answer is None or answer not in responses:
@@ -250,6 +255,7 @@ class VoiceSession:
             return None
 
         with self._taking("responses"):
+            await trio.lowlevel.checkpoint()
             return await self._driver.until(look)
 
     @contextmanager

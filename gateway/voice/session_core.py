@@ -32,6 +32,7 @@ from gateway.wire import realtime
 __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
 
 _AWAY = frozenset({SessionState.IDLE, SessionState.CONNECTING, SessionState.DISCONNECTED})
+_BUSY = "conversation_already_has_active_response"
 
 
 class Outgoing(NamedTuple):
@@ -69,6 +70,7 @@ class SessionCore:
         self._sent_events = 0
         self._sent_bytes = 0
         self._speech_began_ms = 0
+        self._turned_ms = 0.0  # the audio before is in a turn that was committed by hand
         self._asked_in: str | None = None  # the event that asked for a response which has not begun
         self._cancel_next = False  # that response is cancelled as soon as it has
         self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
@@ -126,6 +128,16 @@ class SessionCore:
     def commit(self) -> str:
         """The audio so far is a turn. Gives the event's id, which an error would name."""
         return self._send(type="input_audio_buffer.commit")
+
+    def turn_over(self, at_ms: float, *, answered: bool) -> None:
+        """The voice has dealt with what was committed, the audio before `at_ms`: speech found there now is over.
+
+        `answered`: it has answered, too, before anybody asked.
+        """
+        self._turned_ms = at_ms
+        self._step("turn")
+        if answered:
+            self._step("answered")
 
     def press(self, digit: str) -> None:
         """The caller pressed a key. Over a WebSocket the protocol has no event for it: it goes as a user item."""
@@ -206,9 +218,7 @@ class SessionCore:
             case realtime.SessionUpdated():
                 self._events.append(SessionReady(self.session_id))
             case realtime.SpeechStarted():
-                self._step("speech")
-                self._speech_began_ms = event.audio_start_ms
-                self._events.append(SpeechStarted(event.audio_start_ms, event.item_id))
+                self._speech_started(event)
             case realtime.SpeechStopped():
                 self._speech_stopped(event)
             case realtime.Committed():
@@ -241,6 +251,11 @@ class SessionCore:
                 assert_never(event)
 
     # -- what the holder reads
+
+    @property
+    def busy(self) -> bool:
+        """A response is being made or was asked for, even if it has been cancelled: no other one can be had now."""
+        return self._asked_in is not None or bool(self._running)
 
     @property
     def responding(self) -> bool:
@@ -291,13 +306,19 @@ class SessionCore:
                 self._cut_short(response)
             self._cancel_next = False
 
+    def _begin_unannounced(self, response: str) -> None:
+        # Not every voice tells when a response begins.
+        if self._asked_in is not None and response not in self._running and response != self._over:
+            self._begin(response)
+
     def _cut_short(self, response: str) -> None:
         if response not in self._cut:
             self._cut.add(response)
             self._send(type="response.cancel", response_id=response)
 
     def _audio(self, event: realtime.AudioDelta) -> None:
-        # Not every voice tells when a response begins; one may say more of a response that it said is over.
+        # One may say more of a response that it said is over.
+        self._begin_unannounced(event.response_id)
         items = self._running.setdefault(event.response_id, []) if event.response_id != self._over else []
         first = event.item_id not in self._parts
         if first:
@@ -331,6 +352,7 @@ class SessionCore:
                 self._events.append(AgentAudioDone(item))
 
     def _response_done(self, response: realtime.Response) -> None:
+        self._begin_unannounced(response.id)
         cut = response.id in self._cut
         # Of a response that failed, nobody says that its audio is over.
         for item in list(self._running.get(response.id, [])):
@@ -358,14 +380,28 @@ class SessionCore:
             self._ask(options)
 
     def _failed(self, error: realtime.ErrorBody) -> None:
-        refused = error.event_id is not None and error.event_id == self._asked_in
+        asks = error.code == _BUSY and error.event_id is None  # not every voice says what it complains of
+        refused = self._asked_in is not None and (asks or error.event_id == self._asked_in)
         if refused:
             self._asked_in = None  # there will be no such response
             self._cancel_next = False
+            self._step("answered")
             self._ask_if_wanted()
         self._events.append(VoiceTrouble(error.code or error.type, error.message, error.event_id, refused))
 
     # -- turns
+
+    def _speech_started(self, event: realtime.SpeechStarted) -> None:
+        # A detection that lags finds speech in what was committed meanwhile, and will never find its end. Where a
+        # start may lie there because of its padding, it is speech if anything was said since.
+        start_ms = event.audio_start_ms
+        sent_ms = self._sent_bytes / self.traits.input.bytes_per_ms
+        onset_ms = start_ms + self._turns.prefix_padding_ms
+        if start_ms < self._turned_ms and (onset_ms < self._turned_ms or sent_ms <= self._turned_ms):
+            return
+        self._step("speech")
+        self._speech_began_ms = start_ms
+        self._events.append(SpeechStarted(start_ms, event.item_id))
 
     def _speech_stopped(self, event: realtime.SpeechStopped) -> None:
         self._step("silence")

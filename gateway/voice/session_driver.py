@@ -3,7 +3,8 @@
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from types import TracebackType
+from typing import NoReturn, TypeVar
 
 import structlog
 import trio
@@ -13,7 +14,7 @@ from gateway.net.tasks import open_tasks, run_in_thread
 from gateway.tools import PythonTool
 from gateway.voice.choice import Choice
 from gateway.voice.handlers import Handlers
-from gateway.voice.hosting import Host
+from gateway.voice.hosting import Block, Host, failures_in
 from gateway.voice.session_events import ToolCalled
 from gateway.voice.states import SessionState
 from gateway.voice.tool_runs import run_tool
@@ -43,8 +44,9 @@ class SessionDriver:
         self._talk = talk
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
         self.handlers = Handlers(self._log)
-        self._host = Host(self._main, self._fail)
-        self._failure: Exception | None = None
+        self._host = Host(self._main, self._failed)
+        self._failure: BaseException | None = None
+        self._failed_at: TracebackType | None = None
         self._settled = trio.Event()  # connected, or it will not be
         self._changed = trio.lowlevel.ParkingLot()
         self._outbox: deque[str] = deque()
@@ -52,28 +54,28 @@ class SessionDriver:
 
     # -- its life
 
-    async def connect(self, nursery: trio.Nursery | None) -> None:
+    async def connect(self, where: Block | trio.Nursery | None) -> None:
         """Be connected. Raises `SessionRefused`, `SessionLost`, `NotConnected` when the session is over."""
         first = self._state is SessionState.IDLE
         if first:
+            self._host.start(where)
             self._talk.connect()
             self.settle()
-            self._host.start(nursery)
         try:
             await self._settled.wait()
-        except trio.Cancelled:
+            self.check_connected()
+        except BaseException:
             if first:
                 await self._host.stop()
             raise
-        self.check_connected()
 
     async def disconnect(self) -> None:
-        """End it. Harmless when repeated."""
+        """End it, wherever and however often it is called. Raises nothing, even where the caller is cancelled."""
         if self._state is SessionState.IDLE:
             self._talk.ended(None)
             self._settled.set()
         elif not self._host.ended:
-            with trio.move_on_after(_LAST_WORDS_S):
+            with trio.move_on_after(_LAST_WORDS_S, shield=True):
                 await self._until_written()
             await self._host.stop()
 
@@ -96,9 +98,9 @@ class SessionDriver:
     async def until(self, look: Callable[[], T | None]) -> T:
         """What `look` gives, as soon as that is something; it is asked again whenever something has changed.
 
-        Raises `NotConnected`, `SessionLost`.
+        No checkpoint comes after it gave something: who is cancelled has taken nothing. Raises `NotConnected`,
+        `SessionLost`.
         """
-        await trio.lowlevel.checkpoint()
         while (found := look()) is None:
             self.check_connected()
             await self._changed.park()
@@ -106,9 +108,9 @@ class SessionDriver:
 
     def check_not_over(self) -> None:
         """Raises `NotConnected` after the end; or what has ended the session."""
-        if self._state is SessionState.DISCONNECTED:
+        if self._over:
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.with_traceback(self._failed_at)  # which would grow each time
             raise NotConnected("the session is over: make a new VoiceSession")
 
     def check_connected(self) -> None:
@@ -126,10 +128,16 @@ class SessionDriver:
                 tasks.start_soon(backend.run)
                 tasks.start_soon(self.handlers.run)
                 await self._hold(backend, tasks)
-                tasks.cancel_scope.cancel()
-        except Exception as bug:
-            self._failure = self._failure or bug
-            raise
+        except BaseException as error:
+            failures = failures_in(error)
+            bug = next(
+                (each for each in failures if not isinstance(each, SessionLost | SessionRefused)), None
+            )
+            self._ends_with(bug or next(iter(failures), None))
+            if bug is not None:
+                raise bug from bug.__cause__
+            if not failures:
+                raise
         finally:
             self._talk.ended(self._failure)
             self.settle()
@@ -137,22 +145,18 @@ class SessionDriver:
             with trio.move_on_after(_LAST_HANDLERS_S, shield=True):
                 await self.handlers.finish()
 
-    async def _hold(self, backend: VoiceBackend, tasks: trio.Nursery) -> None:
-        """Talk with the voice until it is gone."""
-        try:
-            with trio.move_on_after(_READY_S) as patience:
-                async with backend.connect(self._agent) as connection:
-                    self._talk.opened()
-                    tasks.start_soon(self._write, connection, tasks.cancel_scope)
-                    while True:
-                        self._receive(await connection.receive(), tasks)
-                        if self._talk.ready:
-                            patience.deadline = math.inf
-                            self._settled.set()
-        except (SessionLost, SessionRefused) as failure:
-            self._failure = self._failure or failure
-        if patience.cancelled_caught:
-            self._failure = SessionLost(f"the voice was not ready within {_READY_S:g} s")
+    async def _hold(self, backend: VoiceBackend, tasks: trio.Nursery) -> NoReturn:
+        """Talk with the voice until it is gone. Raises `SessionLost`, `SessionRefused`."""
+        with trio.move_on_after(_READY_S) as patience:
+            async with backend.connect(self._agent) as connection, open_tasks() as talking:
+                self._talk.opened()
+                talking.start_soon(self._write, connection)
+                while True:
+                    self._receive(await connection.receive(), tasks)
+                    if self._talk.ready:
+                        patience.deadline = math.inf
+                        self._settled.set()
+        raise SessionLost(f"the voice was not ready within {_READY_S:g} s")
 
     def _receive(self, event: str, tasks: trio.Nursery) -> None:
         self._talk.receive(event)
@@ -160,17 +164,13 @@ class SessionDriver:
             tasks.start_soon(self._run_tool, call)
         self.settle()
 
-    async def _write(self, connection: VoiceConnection, session: trio.CancelScope) -> None:
-        try:
-            while True:
-                while not self._outbox:
-                    await self._changed.park()
-                await connection.send(self._outbox.popleft())
-                self._written += 1
-                self._changed.unpark_all()
-        except (SessionLost, SessionRefused) as failure:
-            self._failure = self._failure or failure
-            session.cancel()
+    async def _write(self, connection: VoiceConnection) -> NoReturn:
+        while True:
+            while not self._outbox:
+                await self._changed.park()
+            await connection.send(self._outbox.popleft())
+            self._written += 1
+            self._changed.unpark_all()
 
     async def _run_tool(self, call: ToolCalled) -> None:
         if call.name in self._tools:
@@ -185,13 +185,21 @@ class SessionDriver:
         self.settle()
 
     async def _until_written(self) -> None:
-        while self._written < self._queued and not self._host.ended:
+        while self._written < self._queued and self._settled.is_set() and not self._over:
             await self._changed.park()
 
-    def _fail(self, error: Exception) -> None:
-        """Nobody else is told that a task of the session has failed: the next call raises it."""
-        self._failure = error
-        self._log.error("session.failed", exc_info=error)
+    def _ends_with(self, failure: BaseException | None) -> None:
+        """The next calls raise it; the first one counts."""
+        if self._failure is None and failure is not None:
+            self._failure, self._failed_at = failure, failure.__traceback__
+
+    def _failed(self, bug: BaseException) -> None:
+        self._ends_with(bug)
+        self._log.error("session.failed", exc_info=bug)
+
+    @property
+    def _over(self) -> bool:
+        return self._state is SessionState.DISCONNECTED
 
     @property
     def _state(self) -> SessionState:

@@ -8,9 +8,9 @@ from gateway.voice.responses import Answer
 
 __all__ = ["Utterance", "Utterances"]
 
-_MOST_QUIET_MS = 60_000  # kept while nobody speaks: a voice may judge later than it is sent
+# Kept while nobody speaks, too: of a file that is sent at once, the voice tells much later where somebody does.
 _MOST_MS = 5 * 60_000
-_MOST_FOUND = 100  # that nobody listened to
+_MOST_FOUND_MS = 5 * 60_000  # that nobody listened to
 
 
 class Utterance(bytes):
@@ -34,7 +34,7 @@ class Utterances:
         self._audio = bytearray()
         self._begins_ms = 0.0  # where `_audio` does
         self._speech_ms: float | None = None
-        self._found: deque[Utterance] = deque(maxlen=_MOST_FOUND)
+        self._found: deque[Utterance] = deque()
 
     def change_format(self, form: AudioFormat) -> None:
         """Audio comes in another format from here on. What was said before it is not part of an utterance."""
@@ -44,8 +44,7 @@ class Utterances:
 
     def sent(self, audio: bytes) -> None:
         self._audio += audio
-        most_ms = _MOST_QUIET_MS if self._speech_ms is None else _MOST_MS
-        self._drop_before(self.ends_ms - most_ms)
+        self._drop_before(self.ends_ms - _MOST_MS)
 
     def started(self, at_ms: float) -> None:
         """Somebody speaks, from here on."""
@@ -66,8 +65,10 @@ class Utterances:
         self._drop_before(at_ms)
 
     def keep(self, utterance: Utterance) -> None:
-        """Somebody will listen to it."""
+        """Somebody will listen to it. If nobody does, the oldest are forgotten."""
         self._found.append(utterance)
+        while sum(map(len, self._found)) > _MOST_FOUND_MS * self._form.bytes_per_ms:
+            self._found.popleft()
 
     def take(self) -> Utterance | None:
         """The first of those that were kept."""

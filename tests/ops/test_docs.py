@@ -1,5 +1,6 @@
 """What the documents say, held against the product."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -213,7 +214,7 @@ def test_there_are_examples_of_each_kind() -> None:
 def test_every_example_in_python_compiles(page: Path) -> None:
     for language, text in fences(page):
         if language == "python":
-            compile(text, page.name, "exec")
+            compile(text, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def test_the_errors_that_are_shown_are_those_of_the_command(

@@ -46,7 +46,7 @@ class Client:
     """Sends events, checks all that come back against the schema and the order, and plays the models.
 
     `hears`: the transcripts of the turns to come. A sentence is as long as `sentence_ms`. With `working` off,
-    jobs wait in `jobs` until `work`.
+    jobs wait in `jobs` until `work`; with `judging` off, hops wait until `judge`.
     """
 
     def __init__(self, *hears: str, brain: Any = None, sentence_ms: int = 500) -> None:
@@ -55,6 +55,9 @@ class Client:
         self.events: list[Event] = []
         self.jobs: list[Job] = []
         self.working = True
+        self.judging = True
+        self._hops: list[tuple[Detect, float]] = []
+        self._likely = 0.0
         self._hears = iter(hears)
         self._sentence = bytes(48 * sentence_ms)
         self._order = ServerOrder()
@@ -106,6 +109,15 @@ class Client:
             count -= 1
         return self.events[known:]
 
+    def judge(self, count: int = 10_000) -> list[Event]:
+        """Judge waiting hops, the oldest first."""
+        known = len(self.events)
+        for hop, likely in self._hops[:count]:
+            self._likely = likely
+            self._finish(hop)
+        del self._hops[:count]
+        return self.events[known:]
+
     def _finish(self, job: Job) -> None:
         value: float | str | bytes
         match job:
@@ -124,7 +136,9 @@ class Client:
             self._order.check(text)
             self.events.append(json.loads(text))
         for job in self.core.jobs():
-            if self.working or isinstance(job, Detect):
+            if isinstance(job, Detect) and not self.judging:
+                self._hops.append((job, self._likely))
+            elif self.working or isinstance(job, Detect):
                 self._finish(job)
             else:
                 self.jobs.append(job)

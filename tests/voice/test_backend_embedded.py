@@ -176,7 +176,11 @@ async def test_a_text_can_be_spoken_without_a_call(autojump_clock: Clock):
 async def test_a_silent_caller_is_spoken_to_though_nothing_comes_in(autojump_clock: Clock):
     backend = fake_backend(FakeModels())
 
+    detection = {"type": "server_vad", "idle_timeout_ms": 6000}
+    session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+
     async with running(backend), calling(backend) as caller:
+        await caller.send("session.update", session=session)
         await caller.send("response.create")
         await caller.wait_for("response.done")
         await trio.sleep(6.5)

@@ -1,5 +1,6 @@
 """Server cores at work: what fails in one call, or leaves it, touches no other."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,15 @@ from tests.voice.voice_caller import VoiceCaller, inline
 Clock = trio.testing.MockClock
 T = TypeVar("T")
 VOICED = b"\x01\x01" * 12_000
+IDLE_AFTER_6_S = json.dumps(
+    {
+        "type": "session.update",
+        "session": {
+            "type": "realtime",
+            "audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}},
+        },
+    }
+)
 
 
 class Speechless:
@@ -50,6 +60,7 @@ async def test_a_brain_that_breaks_by_itself_ends_its_call_and_no_other(autojump
         async with server.connect(Parrot(), Speechless()) as other:
             with pytest.raises(RuntimeError, match="say something"):  # noqa: PT012 - it comes out of the block
                 async with server.connect(Impatient(), Speechless()) as connection:
+                    await connection.send(IDLE_AFTER_6_S)
                     await connection.send('{"type": "response.create"}')
                     await trio.sleep(60)
             await other.send('{"type": "response.create"}')

@@ -68,10 +68,10 @@ def test_an_update_that_is_wrong_in_one_place_changes_nothing():
     ("changes", "code", "param"),
     [
         ({"modalities": ["audio"]}, "unknown_parameter", "session.modalities"),
-        ({"output_modalities": ["text"]}, "invalid_value", "session.output_modalities[0]"),
+        ({"output_modalities": ["text", "audio"]}, "invalid_value", "session.output_modalities"),
         ({"input_audio_format": "g711_ulaw"}, "unknown_parameter", "session.input_audio_format"),
         (
-            {"audio": {"input": {"format": {"type": "audio/pcmu"}}}},
+            {"audio": {"input": {"format": {"type": "audio/opus"}}}},
             "invalid_value",
             "session.audio.input.format.type",
         ),
@@ -82,7 +82,7 @@ def test_an_update_that_is_wrong_in_one_place_changes_nothing():
         ),
         (
             {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}},
-            "invalid_value",
+            "decimal_above_max_value",
             "session.audio.input.turn_detection.threshold",
         ),
         ({"tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools[0].name"),
@@ -319,6 +319,7 @@ def test_silence_after_an_answer_is_broken():
 
 def test_silence_is_broken_again_after_the_next_while():
     client = Client(sentence_ms=1000)
+    client.turn_detection(idle_timeout_ms=6000)
     client.send("response.create")
     client.wait(8.1)
 
@@ -331,6 +332,7 @@ def test_silence_is_broken_again_after_the_next_while():
 
 def test_nobody_is_spoken_to_while_he_speaks():
     client = Client(sentence_ms=1000)
+    client.turn_detection(idle_timeout_ms=6000)
     client.send("response.create")
     client.audio(*[1.0] * 5)
 
@@ -341,6 +343,7 @@ def test_nobody_is_spoken_to_while_he_speaks():
 
 def test_silence_is_not_counted_before_the_voice_has_spoken():
     client = Client()
+    client.turn_detection(idle_timeout_ms=6000)
 
     events = client.wait(60)
 
@@ -349,6 +352,7 @@ def test_silence_is_not_counted_before_the_voice_has_spoken():
 
 def test_silence_counts_from_the_moment_a_client_stopped_playing():
     client = Client(sentence_ms=5000)
+    client.turn_detection(idle_timeout_ms=6000)
     events = client.send("response.create", response={"metadata": {"say": "Hello."}})
     item = one(events, "response.output_item.added")["item"]["id"]
     client.wait(1)

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.voice.embedded.brain import Act, Turn
-from gateway.voice.embedded.reply import rest_of
+from gateway.voice.embedded.minds import rest_of
 from tests.voice.core_client import Client, Event, one, types
 
 QUESTION, ANSWER = "When do you open?", "You said When do you open?."

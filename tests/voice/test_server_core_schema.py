@@ -1,6 +1,7 @@
 """The judge of the events: what is of the protocol passes, what is not is named."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -119,3 +120,37 @@ def test_an_event_id_is_used_once():
 
     with pytest.raises(SchemaError, match="was used before"):
         order.check('{"type": "session.updated", "event_id": "e"}')
+
+
+TEXT = {"type": "response.output_text.delta", "response_id": "r", "item_id": "i"}
+TEXT_DONE = {"type": "response.output_text.done", "response_id": "r", "item_id": "i"}
+PART_DONE = {"type": "response.content_part.done", "response_id": "r", "item_id": "i"}
+
+
+def in_order(*events: Mapping[str, object]) -> ServerOrder:
+    order = ServerOrder()
+    for count, event in enumerate(events):
+        order.check(json.dumps({**event, "event_id": f"e{count}"}))
+    return order
+
+
+def test_a_part_is_over_when_its_text_is():
+    order = in_order(CREATED, RESPONSE, ITEM, PART, TEXT, TEXT_DONE, PART_DONE)
+
+    assert order.sent_ms("i") == 0
+
+
+def test_a_part_whose_text_goes_on_is_not_over():
+    with pytest.raises(
+        SchemaError, match=r"had no response\.output_audio\.done or response\.output_text\.done"
+    ):
+        in_order(CREATED, RESPONSE, ITEM, PART, TEXT, PART_DONE)
+
+
+def test_audio_is_measured_in_the_format_of_its_response():
+    audio = {"output": {"format": {"type": "audio/pcmu"}}}
+    response = {"type": "response.created", "response": {"id": "r", "audio": audio}}
+
+    order = in_order(CREATED, response, ITEM, PART, DELTA | {"delta": "A" * 32})
+
+    assert order.sent_ms("i") == 3  # 24 bytes

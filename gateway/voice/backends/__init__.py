@@ -33,7 +33,7 @@ class BackendKind(NamedTuple):
 BACKENDS: Mapping[str, BackendKind] = {
     "echo": BackendKind(EchoSettings, lambda _settings, _run, _key=None: EchoBackend()),
     "embedded": BackendKind(
-        EmbeddedSettings, lambda settings, run, _key=None: EmbeddedBackend(settings, run)
+        EmbeddedSettings, lambda settings, run, key=None: EmbeddedBackend(settings, run, key)
     ),
     "realtime": BackendKind(
         RealtimeSettings, lambda settings, _run, key=None: RealtimeBackend(settings, key)

@@ -1,19 +1,20 @@
 """A voice that says what it hears, at once: for measuring a line, and for trying one out."""
 
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, assert_never
 
 import msgspec
 import trio
 
-from gateway.contracts import Agent, VoiceConnection, VoiceTraits
+from gateway.contracts import Agent, AudioFormat, VoiceConnection, VoiceTraits
+from gateway.voice.conversion import Conversion
 from gateway.voice.embedded import client_events as client
 from gateway.voice.embedded.conversation import Conversation
 from gateway.voice.embedded.mailbox import Mailbox
 from gateway.voice.embedded.outbox import Outbox
-from gateway.voice.embedded.response import Response
+from gateway.voice.embedded.response import Response, Shape
 from gateway.voice.embedded.session_settings import SessionSettings, updated
 
 __all__ = ["EchoBackend", "EchoCore", "EchoSettings"]
@@ -31,6 +32,7 @@ class EchoCore:
         self._settings = SessionSettings(model="gateway-echo")
         self._session_id = self._outbox.new_id("sess")
         self._conversation = Conversation(self._outbox)
+        self._microphone = Conversion(self._settings.audio.input.format.audio, AudioFormat())
         self._response: Response | None = None
         self._outbox.emit("session.created", session=self._session())
 
@@ -48,12 +50,14 @@ class EchoCore:
     def _obey(self, event: client.ClientEvent) -> None:
         match event:
             case client.AppendAudio():
-                self._response = self._response or self._start({})
-                self._response.play(event.audio)
+                sound = self._settings.audio.input.format.audio
+                client.check_audio(event.audio, sound, "audio")
+                self._response = self._response or self._start(client.ResponseOptions())
+                self._response.play(self._microphone.carry(event.audio))
             case client.CreateResponse():
                 if self._response is not None:
                     raise client.InvalidRequest("conversation_already_has_active_response", "The echo is on")
-                self._response = self._start(event.response.metadata or {})
+                self._response = self._start(event.response)
             case client.CancelResponse():
                 if self._response is None:
                     raise client.InvalidRequest(
@@ -63,6 +67,7 @@ class EchoCore:
                 self._response = None
             case client.UpdateSession():
                 self._settings = updated(self._settings, event.session)
+                self._microphone = Conversion(self._settings.audio.input.format.audio, AudioFormat())
                 self._outbox.emit("session.updated", session=self._session())
             case client.ClearAudio():
                 self._outbox.emit("input_audio_buffer.cleared")
@@ -79,8 +84,9 @@ class EchoCore:
             case _:
                 assert_never(event)
 
-    def _start(self, metadata: Mapping[str, str]) -> Response:
-        return Response(self._outbox, self._conversation, self._settings.voice, metadata)
+    def _start(self, options: client.ResponseOptions) -> Response:
+        shape = Shape.of(self._settings, options)
+        return Response(self._outbox, self._conversation, shape, options.metadata or {})
 
     def _session(self) -> dict[str, Any]:
         return {"id": self._session_id, "object": "realtime.session", **self._settings.shown()}

@@ -1,8 +1,10 @@
-"""What decides what an embedded voice says."""
+"""What decides what an embedded voice says: a script, which answers at once, or a model, which takes its time."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-__all__ = ["Act", "Brain", "Turn"]
+import msgspec
+
+__all__ = ["Act", "Brain", "Decided", "Failure", "Thought", "Turn", "Words"]
 
 
 class Act(NamedTuple):
@@ -21,7 +23,7 @@ class Turn(NamedTuple):
 
 
 class Brain(Protocol):
-    """Answers one caller, one turn after the other."""
+    """Answers one caller at once, one turn after the other."""
 
     def begin(self) -> Turn:
         """Speak first."""
@@ -37,3 +39,30 @@ class Brain(Protocol):
 
     def told(self, name: str, output: str) -> Turn:
         """Go on when a function of an earlier turn has given its result."""
+
+
+# -- the answer of a model, piece by piece
+
+
+class Words(msgspec.Struct, frozen=True):
+    """The next sentence, as it is to be spoken."""
+
+    text: str
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """The answer is whole. `cut`: or it was made to end there."""
+
+    actions: tuple[Act, ...] = ()
+    cut: Literal["max_output_tokens", "content_filter"] | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """There is no answer, or no more of it. As `status_details.error` of a response; holds no secret."""
+
+    type: str
+    code: str
+    message: str
+
+
+Thought = Words | Decided | Failure

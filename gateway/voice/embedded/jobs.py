@@ -2,7 +2,9 @@
 
 import msgspec
 
-__all__ = ["Detect", "Job", "Synthesize", "Transcribe"]
+from gateway.voice.embedded.chat_request import ChatRequest
+
+__all__ = ["Detect", "Job", "Stop", "Synthesize", "Think", "Transcribe"]
 
 
 class Detect(msgspec.Struct, frozen=True):
@@ -27,4 +29,17 @@ class Synthesize(msgspec.Struct, frozen=True):
     voice: str
 
 
-Job = Detect | Transcribe | Synthesize
+class Think(msgspec.Struct, frozen=True):
+    """What is the answer? Results: any number of `Words`, as soon as they are known, then `Decided` or `Failure`."""
+
+    id: int
+    request: ChatRequest
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Nobody waits any more for the answer of the `Think` with this id. Has no result."""
+
+    id: int
+
+
+Job = Detect | Transcribe | Synthesize | Think | Stop

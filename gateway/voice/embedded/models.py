@@ -1,9 +1,12 @@
 """The three models of the embedded voice, found, checked and loaded once for all calls."""
 
+import atexit
 import importlib.util
 import platform
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +23,45 @@ INSTALL = "pip install 'voice-gateway[embedded]'"
 # aarch64) and Windows (x86-64); later releases exist elsewhere, but download theirs.
 _OLDEST_GLIBC = (2, 34)
 
+_LAST_WORK_S = 10  # a long sentence takes one, ten on a machine that is busy
+
 
 class MissingPart(NamedTuple):
     """A part of the embedded voice that is not installed, and what installs it."""
 
     part: str
     install: str
+
+
+class _Work:
+    """Who is in a model right now. Work that a cancelled task has left behind goes on in its thread.
+
+    Python must not end meanwhile: a thread that comes out of onnxruntime then is unwound through C++ that allows
+    no unwinding, and the process aborts ("terminate called without an active exception").
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._threads = 0
+        atexit.register(self.finish)
+
+    @contextmanager
+    def doing(self) -> Generator[None, None, None]:
+        with self._changed:
+            self._threads += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._threads -= 1
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._threads, timeout=_LAST_WORK_S)
+
+
+_work = _Work()
 
 
 class Models:
@@ -38,15 +74,18 @@ class Models:
 
     def detect(self, streams: Sequence[SpeechStream], hops: Sequence[bytes]) -> list[float]:
         """How likely each stream's next hop is speech; see `SpeechDetector.detect`."""
-        return self._detector.detect(streams, hops)
+        with _work.doing():
+            return self._detector.detect(streams, hops)
 
     def transcribe(self, pcm: bytes) -> str:
         """What is said in PCM16 at 24 000 Hz; see `Transcriber.transcribe`."""
-        return self._transcriber.transcribe(pcm)
+        with _work.doing():
+            return self._transcriber.transcribe(pcm)
 
     def synthesize(self, text: str) -> bytes:
         """A text as PCM16 at 24 000 Hz; see `Synthesizer.synthesize`."""
-        return self._synthesizer.synthesize(text)
+        with _work.doing():
+            return self._synthesizer.synthesize(text)
 
     def remembered(self, text: str) -> bytes | None:
         """What `synthesize` would give, if that costs nothing."""
@@ -62,7 +101,8 @@ def load() -> Models:
         parts = ", ".join(part.part for part in missing)
         raise SessionRefused(f"the embedded voice lacks {parts}: {missing[0].install}")
     try:
-        models = Models()
+        with _work.doing():
+            models = Models()
     except (ImportError, OSError) as error:  # a wheel for another platform, a file that is damaged
         raise SessionRefused(f"the embedded voice cannot be loaded: {error}") from error
     models.detect([SpeechStream()], [bytes(HOP_BYTES)])

@@ -1,46 +1,62 @@
-"""One answer under way: what the brain decided, spoken sentence by sentence, then the functions it calls."""
+"""One answer under way: spoken sentence by sentence as it becomes known, then the functions it calls."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from gateway.voice.embedded.brain import Act, Brain, Turn
-from gateway.voice.embedded.conversation import Digit, Heard, Input
-from gateway.voice.embedded.items import Tool
+import msgspec
+
+from gateway.voice.embedded.asked import Terms
+from gateway.voice.embedded.brain import Act, Decided, Failure, Thought, Turn, Words
 from gateway.voice.embedded.matching import nearest
 from gateway.voice.embedded.response import Response
 from gateway.voice.embedded.spoken import sentences
 
-__all__ = ["Reply", "ask", "rest_of"]
+__all__ = ["Reply"]
 
 
 class Reply:
-    """Turns a `Turn` into a response. `say`: exactly this, without asking a brain. `idle`: the caller is silent."""
+    """Turns a `Turn`, or the thoughts of a model, into a response."""
 
-    def __init__(self, response: Response, tools: Iterable[Tool], *, say: str | None, idle: bool) -> None:
+    def __init__(self, response: Response, terms: Terms) -> None:
         self.response = response
-        self.say = say
-        self.idle = idle
-        self.decided = False
+        self.terms = terms
+        self.thinking: int | None = None  # the job that makes the words
         self.speaking: int | None = None  # the job that makes the audio of the next sentence
-        self._tools = {tool.name: tool for tool in tools}
         self._sentences: deque[str] = deque()
-        self._actions: tuple[Act, ...] = ()
+        self._ending: Decided | Failure | None = None
+
+    @property
+    def asked(self) -> bool:
+        """What it says is decided, or is being decided."""
+        return self.thinking is not None or self._ending is not None
 
     @property
     def sentence(self) -> str | None:
-        """What is to be spoken next; None when all is said."""
+        """What is to be spoken next; None when there is nothing more as yet."""
         return self._sentences[0] if self._sentences else None
 
-    def decide(self, brain: Brain, turn: Turn) -> None:
-        """Take what is to be said and done. A function that the client does not offer counts as done."""
-        offered = tuple(act for act in turn.actions if act.name in self._tools)
-        said = [turn.say, *(brain.told(act.name, "").say for act in turn.actions if act not in offered)]
+    def decide(self, turn: Turn) -> None:
+        """Take what is to be said and done."""
         if turn.matched is not None:
             self.response.metadata["matched"] = turn.matched
-        self.decided = True
-        self._sentences.extend(sentences(" ".join(said)))
-        self._actions = offered
+        self._sentences.extend(sentences(turn.say))
+        schemas = {tool.name: tool.parameters for tool in self.terms.tools}
+        self._ending = Decided(
+            tuple(Act(act.name, _fitted(act.arguments, schemas[act.name])) for act in turn.actions)
+        )
+
+    def think(self, thought: Thought) -> None:
+        """Take the next thing that the model has decided."""
+        if isinstance(thought, Words):
+            self._sentences.append(thought.text)
+        else:
+            self.thinking = None
+            self._ending = thought
+
+    def write(self) -> None:
+        """Write the sentence instead of speaking it."""
+        self.response.write(self._sentences.popleft())
 
     def spoken(self, pcm: bytes) -> None:
         """Take the audio of the sentence."""
@@ -49,35 +65,25 @@ class Reply:
 
     def finish(self) -> None:
         """All is said: call the functions and end."""
-        for name, arguments in self._actions:
-            self.response.call(name, _fitted(arguments, self._tools[name].parameters))
-        self.response.end("completed")
+        if isinstance(self._ending, Failure):
+            self._fail(self._ending)
+            return
+        decided = self._ending or Decided()
+        offered = {tool.name for tool in self.terms.tools}
+        acts = [act for act in decided.actions if act.name in offered]
+        if decided.actions and not acts and self.response.is_empty:
+            names = ", ".join(act.name for act in decided.actions)
+            self._fail(Failure("server_error", "unknown_function", f"There is no function {names}"))
+            return
+        for act in acts:
+            self.response.call(act.name, act.arguments)
+        if decided.cut is not None:
+            self.response.end("incomplete", decided.cut)
+        else:
+            self.response.end("completed")
 
-
-def ask(brain: Brain, inputs: Sequence[Input]) -> Turn:
-    """Have a brain answer several things, as one turn."""
-    turns = [_ask(brain, given) for given in inputs]
-    return Turn(
-        " ".join(turn.say for turn in turns if turn.say),
-        next((turn.matched for turn in reversed(turns) if turn.matched is not None), None),
-        tuple(act for turn in turns for act in turn.actions),
-    )
-
-
-def rest_of(turn: Turn, said: str) -> Turn:
-    """What is left of an answer of which `said` was said; nothing, if it was another one."""
-    whole, said = " ".join(turn.say.split()), " ".join(said.split())
-    if said and whole.startswith(said):
-        return turn._replace(say=whole.removeprefix(said).strip())
-    return Turn("")
-
-
-def _ask(brain: Brain, given: Input) -> Turn:
-    if isinstance(given, Heard):
-        return brain.heard(given.text)
-    if isinstance(given, Digit):
-        return brain.digit(given.digit)
-    return brain.told(given.name, given.output)
+    def _fail(self, failure: Failure) -> None:
+        self.response.end("failed", error=msgspec.to_builtins(failure))
 
 
 def _fitted(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

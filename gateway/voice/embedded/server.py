@@ -1,21 +1,23 @@
 """Server cores at work: their jobs go to the models in threads, and one speech detection serves them all."""
 
+import functools
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, assert_never, runtime_checkable
 
 import trio
 
 from gateway.contracts import RunBlocking
-from gateway.voice.embedded.brain import Brain
-from gateway.voice.embedded.jobs import Detect, Synthesize, Transcribe
+from gateway.voice.embedded.brain import Brain, Thought
+from gateway.voice.embedded.chat_request import ChatRequest
+from gateway.voice.embedded.jobs import Detect, Job, Stop, Synthesize, Think, Transcribe
 from gateway.voice.embedded.mailbox import Mailbox
 from gateway.voice.embedded.server_core import RealtimeServerCore
 from gateway.voice.embedded.vad import HOP_MS, SpeechStream
 
-__all__ = ["Connection", "RealtimeServer", "Speech"]
+__all__ = ["Connection", "RealtimeServer", "Speech", "Thinker"]
 
 # Twice a hop: a caller waits 8 ms for his turn in the batch instead of 16, and a batch is half as large.
 _ROUND_S = HOP_MS / 1000 / 2
@@ -33,13 +35,26 @@ class Speech(Protocol):
         """What `synthesize` would give, if that costs nothing."""
 
 
+@runtime_checkable
+class Thinker(Protocol):
+    """What answers one caller in its own time: a model on some server."""
+
+    async def think(self, request: ChatRequest, take: Callable[[Thought], None]) -> None:
+        """Hand each thought to `take` as soon as it is known, and a `Decided` or a `Failure` as the last one.
+
+        Cancelled when nobody waits for it any more.
+        """
+
+
 DetectSpeech = Callable[[Sequence[SpeechStream], Sequence[bytes]], list[float]]
 
 
 class Connection:
     """A `VoiceConnection` to a server core. Only its own tasks touch the core: what fails there ends this call."""
 
-    def __init__(self, core: RealtimeServerCore, start: Callable[[Transcribe | Synthesize], None]) -> None:
+    def __init__(
+        self, core: RealtimeServerCore, start: Callable[[Transcribe | Synthesize | Think], None]
+    ) -> None:
         self.stream = SpeechStream()
         self.hops: deque[Detect] = deque()
         self.mailbox = Mailbox()
@@ -47,6 +62,7 @@ class Connection:
         self._start = start
         self._judged: deque[tuple[Detect, float]] = deque()
         self._verdict = trio.lowlevel.ParkingLot()
+        self._thinking: dict[int, trio.CancelScope] = {}
         self._settle()
 
     async def send(self, event: str) -> None:
@@ -64,10 +80,16 @@ class Connection:
         self._judged.append((hop, likely))
         self._verdict.unpark_all()
 
-    def finish(self, job: Detect | Transcribe | Synthesize, value: float | str | bytes) -> None:
-        """Hand the server the result of a job."""
+    def finish(self, job: Job, value: float | str | bytes | Thought) -> None:
+        """Hand the server a result of a job."""
         self._core.result(job.id, value, trio.current_time())
         self._settle()
+
+    async def think(self, job: Think, thinker: Thinker) -> None:
+        """Have a question answered for as long as the server waits for it."""
+        with self._thinking[job.id]:
+            await thinker.think(job.request, functools.partial(self.finish, job))
+        del self._thinking[job.id]
 
     async def detect_turns(self) -> None:
         """Act upon what was judged. Never returns."""
@@ -88,10 +110,18 @@ class Connection:
         if events := self._core.outgoing():
             self.mailbox.post(events)
         for job in self._core.jobs():
-            if isinstance(job, Detect):
-                self.hops.append(job)
-            else:
-                self._start(job)
+            match job:
+                case Detect():
+                    self.hops.append(job)
+                case Stop():
+                    self._thinking[job.id].cancel()
+                case Think():
+                    self._thinking[job.id] = trio.CancelScope()
+                    self._start(job)
+                case Transcribe() | Synthesize():
+                    self._start(job)
+                case _:
+                    assert_never(job)
 
 
 class RealtimeServer:
@@ -106,14 +136,20 @@ class RealtimeServer:
         self._detecting = trio.Lock()
 
     @asynccontextmanager
-    async def connect(self, brain: Brain, speech: Speech) -> AsyncGenerator[Connection, None]:
+    async def connect(self, brain: Brain | Thinker, speech: Speech) -> AsyncGenerator[Connection, None]:
         """A session that lives as long as the block. `detect_speech` must be running."""
-        core = RealtimeServerCore(brain, random.Random(), model=self._model)
+        at_once = None if isinstance(brain, Thinker) else brain
+        core = RealtimeServerCore(at_once, random.Random(), model=self._model)
         try:
             async with trio.open_nursery() as jobs:
-                connection = Connection(
-                    core, lambda job: jobs.start_soon(self._work, connection, job, speech)
-                )
+
+                def start(job: Transcribe | Synthesize | Think) -> None:
+                    if not isinstance(job, Think):
+                        jobs.start_soon(self._work, connection, job, speech)
+                    elif isinstance(brain, Thinker):
+                        jobs.start_soon(connection.think, job, brain)
+
+                connection = Connection(core, start)
                 jobs.start_soon(connection.detect_turns)
                 jobs.start_soon(connection.watch_silence)
                 self._connections.add(connection)
@@ -146,9 +182,11 @@ class RealtimeServer:
                 hops = [connection.hops.popleft() for connection in waiting]
                 streams = [connection.stream for connection in waiting]
                 clips = [hop.hop for hop in hops]
-                likely = await self._run_blocking(detect, streams, clips, limiter=one_thread)
-                for connection, hop, probability in zip(waiting, hops, likely, strict=True):
-                    connection.judge(hop, probability)
+                # Milliseconds, also where this is cancelled: who takes over misses no hop, and finds no stream in use.
+                with trio.CancelScope(shield=True):
+                    likely = await self._run_blocking(detect, streams, clips, limiter=one_thread)
+                    for connection, hop, probability in zip(waiting, hops, likely, strict=True):
+                        connection.judge(hop, probability)
                 # More than one round is left only after a burst of audio, which must not hold up the loop.
                 await trio.lowlevel.checkpoint()
             if not self._connections:
