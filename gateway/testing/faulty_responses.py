@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.testing.faulty_record import decode
 from gateway.testing.faulty_table import FailResponse
+from gateway.wire.exact_words import exact_words
 
 __all__ = ["FailingResponses"]
 
@@ -103,8 +104,7 @@ class FailingResponses:
 
 def _words(asked: dict[str, Any]) -> str | None:
     """The words that our own voices are told to say; `None` leaves the answer to them."""
-    words: str | None = ((asked.get("response") or {}).get("metadata") or {}).get("say")
-    return words
+    return exact_words((asked.get("response") or {}).get("metadata") or {})
 
 
 def _renamed(text: str, old: str, new: str) -> str:

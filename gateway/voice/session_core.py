@@ -28,6 +28,7 @@ from gateway.voice.session_events import (
 )
 from gateway.voice.states import SessionState, after
 from gateway.wire import realtime
+from gateway.wire.exact_words import metadata_for
 
 __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
 
@@ -157,7 +158,7 @@ class SessionCore:
 
     def say(self, instructions: str, words: str) -> None:
         """Have the agent say exactly these words; a model is told so by `instructions`."""
-        self.respond({"instructions": instructions, "metadata": {"say": words}})
+        self.respond({"instructions": instructions, "metadata": metadata_for(words)})
 
     def respond(self, options: Mapping[str, object] | None = None) -> None:
         """Have the voice answer what it has; once the running response is over, if there is one.

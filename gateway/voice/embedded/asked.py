@@ -8,6 +8,7 @@ from gateway.voice.embedded.client_events import ResponseOptions
 from gateway.voice.embedded.conversation import Input
 from gateway.voice.embedded.items import Item, Tool
 from gateway.voice.embedded.session_settings import SessionSettings
+from gateway.wire.exact_words import exact_words
 
 __all__ = ["Asked", "Terms"]
 
@@ -38,7 +39,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         choice = _either(options.tool_choice, settings.tool_choice)
         return cls(
             wish="carry_on" if "carry_on" in metadata else "idle" if idle else "answer",
-            say=metadata.get("say"),
+            say=exact_words(metadata),
             voice=settings.voice,
             instructions=_either(options.instructions, settings.instructions),
             instructed=options.instructions is not None,

@@ -77,7 +77,7 @@ class DeleteItem(_Event, frozen=True, tag="conversation.item.delete"):
     item_id: str
 
 
-# OpenAI takes metadata of 512 characters a value. What is to be said exactly stands in `say` here, and may be longer.
+# OpenAI takes metadata of 512 characters a value. What is to be said exactly (`say`) may be longer here.
 _Metadata = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=32_768)]],
     msgspec.Meta(max_length=16),
