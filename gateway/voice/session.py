@@ -149,12 +149,12 @@ class VoiceSession:
 
         What `listen` gave was said already, and has its response. Raises as `send_audio` and `receive` do.
         """
-        self._driver.check_connected()
         with self._taking("responses"):
             await trio.lowlevel.checkpoint()
             responses = self._talk.responses
             answer = user_audio.answer if isinstance(user_audio, Utterance) else None
             if answer is None or answer not in responses:
+                self._driver.check_connected()
                 answer = self._talk.commit(checked_audio(user_audio, self._form))
                 self._driver.settle()
             return await self._driver.until(partial(self._take, answer))

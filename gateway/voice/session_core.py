@@ -4,12 +4,13 @@ It talks the OpenAI Realtime protocol whatever is behind the connection. The ses
 response by itself (`interrupt_response: false`): whoever holds this core knows what was heard and decides.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from gateway.contracts import Agent, Tool, VoiceTraits
+from gateway.voice.client_events import ClientEvents, Outgoing
 from gateway.voice.configuration import TurnDetection, configuration, turn_detection
+from gateway.voice.found_speech import FoundSpeech
 from gateway.voice.history import History, message
 from gateway.voice.session_events import (
     AgentAudio,
@@ -18,8 +19,6 @@ from gateway.voice.session_events import (
     ResponseStarted,
     SessionEvent,
     SessionReady,
-    SpeechStarted,
-    SpeechStopped,
     ToolCalled,
     Transcript,
     TurnTaken,
@@ -34,13 +33,6 @@ __all__ = ["Outgoing", "SessionCore", "SessionState", "TurnDetection"]
 
 _AWAY = frozenset({SessionState.IDLE, SessionState.CONNECTING, SessionState.DISCONNECTED})
 _BUSY = "conversation_already_has_active_response"
-
-
-class Outgoing(NamedTuple):
-    """One client event. `caller_ms`: the caller's audio in it, 0 for control."""
-
-    event: str
-    caller_ms: int
 
 
 class SessionCore:
@@ -67,11 +59,8 @@ class SessionCore:
         self._tools = (*agent.tools, *tools)
         self._turns = turns or TurnDetection()
         self._events: list[SessionEvent] = []
-        self._outgoing: list[Outgoing] = []
-        self._sent_events = 0
-        self._sent_bytes = 0
-        self._speech_began_ms = 0
-        self._turned_ms = 0.0  # the audio before is in a turn that was committed by hand
+        self._says = ClientEvents()
+        self._speech = FoundSpeech()
         self._asked_in: str | None = None  # the event that asked for a response which has not begun
         self._cancel_next = False  # that response is cancelled as soon as it has
         self._running: dict[str, list[str]] = {}  # responses that have not ended, with their unfinished items
@@ -90,7 +79,7 @@ class SessionCore:
         """A connection is being made: the first event it must carry is how we want the session."""
         self._step("connect")
         session = configuration(self.agent, self.traits, self._turns, self._tools)
-        self._send(type="session.update", session=session)
+        self._says.say(type="session.update", session=session)
 
     def opened(self) -> None:
         """The connection stands."""
@@ -105,22 +94,22 @@ class SessionCore:
         self._turns = turns
         if self.state is not SessionState.IDLE:
             detection = {"turn_detection": turn_detection(turns)}
-            self._send(type="session.update", session={"type": "realtime", "audio": {"input": detection}})
+            self._says.say(type="session.update", session={"type": "realtime", "audio": {"input": detection}})
 
     def seed(self) -> None:
         """Tell this session what was said before it began."""
         for known_as, item in self.history.items():
             self._items += 1
             item_id = self._seeded[known_as] = f"earlier_{self._items}"
-            self._send(type="conversation.item.create", item={"id": item_id} | item)
+            self._says.say(type="conversation.item.create", item={"id": item_id} | item)
 
     def send_audio(self, audio: bytes) -> None:
         """The caller's next audio, in the format of `traits.input`."""
-        self._append(audio, len(audio) // self.traits.input.bytes_per_ms)
+        self._says.append(audio, len(audio) // self.traits.input.bytes_per_ms)
 
     def send_audio_again(self, audio: bytes) -> None:
         """Audio that another session has lost: it is a turn's and must not be dropped as live audio may."""
-        self._append(audio, 0)
+        self._says.append(audio, 0)
 
     def user_speaks(self) -> None:
         """Whoever holds the session says so, where no turn detection does."""
@@ -128,14 +117,14 @@ class SessionCore:
 
     def commit(self) -> str:
         """The audio so far is a turn. Gives the event's id, which an error would name."""
-        return self._send(type="input_audio_buffer.commit")
+        return self._says.say(type="input_audio_buffer.commit")
 
     def turn_over(self, at_ms: float, *, answered: bool) -> None:
         """The voice has dealt with what was committed, the audio before `at_ms`: speech found there now is over.
 
         `answered`: it has answered, too, before anybody asked.
         """
-        self._turned_ms = at_ms
+        self._speech.turned(at_ms)
         self._step("turn")
         if answered:
             self._step("answered")
@@ -189,16 +178,16 @@ class SessionCore:
         self.history.cut(item, words)
         if item in self._parts:
             part = self._parts[item]
-            self._send(
+            self._says.say(
                 type="conversation.item.truncate", item_id=item, content_index=part, audio_end_ms=heard_ms
             )
         elif item in self._seeded:  # an earlier session said it, and this one was told more than was heard
             told = self._seeded.pop(item)
             if words:
-                self._send(
+                self._says.say(
                     type="conversation.item.create", previous_item_id=told, item=message("agent", words)
                 )
-            self._send(type="conversation.item.delete", item_id=told)
+            self._says.say(type="conversation.item.delete", item_id=told)
 
     def tool_answered(self, call: str, output: str, *, respond: bool = True) -> None:
         self.history.answered(call, output)
@@ -279,19 +268,18 @@ class SessionCore:
 
     def outgoing(self) -> list[Outgoing]:
         """What the voice must be sent, in order, since the last call of this method."""
-        outgoing, self._outgoing = self._outgoing, []
-        return outgoing
+        return self._says.drain()
 
     def _tell(self, item: Mapping[str, object]) -> None:
         """Add to the conversation; a session that is not open is told with all the rest, by `seed`."""
         if self.state not in _AWAY:
-            self._send(type="conversation.item.create", item=item)
+            self._says.say(type="conversation.item.create", item=item)
 
     # -- responses
 
     def _ask(self, options: Mapping[str, object]) -> None:
         self._step("asked")
-        self._asked_in = self._send(type="response.create", **({"response": options} if options else {}))
+        self._asked_in = self._says.say(type="response.create", **({"response": options} if options else {}))
 
     def _begin(self, response: str) -> None:
         self._cut.intersection_update([*self._running, self._over])
@@ -315,7 +303,7 @@ class SessionCore:
     def _cut_short(self, response: str) -> None:
         if response not in self._cut:
             self._cut.add(response)
-            self._send(type="response.cancel", response_id=response)
+            self._says.say(type="response.cancel", response_id=response)
 
     def _audio(self, event: realtime.AudioDelta) -> None:
         # One may say more of a response that it said is over.
@@ -393,40 +381,18 @@ class SessionCore:
     # -- turns
 
     def _speech_started(self, event: realtime.SpeechStarted) -> None:
-        # A detection that lags finds speech in what was committed meanwhile, and will never find its end. Where a
-        # start may lie there because of its padding, it is speech if anything was said since.
-        start_ms = event.audio_start_ms
-        sent_ms = self._sent_bytes / self.traits.input.bytes_per_ms
-        onset_ms = start_ms + self._turns.prefix_padding_ms
-        if start_ms < self._turned_ms and (onset_ms < self._turned_ms or sent_ms <= self._turned_ms):
-            return
-        self._step("speech")
-        self._speech_began_ms = start_ms
-        self._events.append(SpeechStarted(start_ms, event.item_id))
+        started = self._speech.started(event, self._turns, self._sent_ms)
+        if started is not None:
+            self._step("speech")
+            self._events.append(started)
 
     def _speech_stopped(self, event: realtime.SpeechStopped) -> None:
         self._step("silence")
-        # audio_end_ms is the end of the audio that decided it, the required silence included, and
-        # audio_start_ms the start of what belongs to the turn, the padding included.
-        silence_ms = self._turns.silence_duration_ms
-        behind_ms = self._sent_bytes / self.traits.input.bytes_per_ms - event.audio_end_ms
-        lasted_ms = event.audio_end_ms - silence_ms - self._speech_began_ms - self._turns.prefix_padding_ms
-        silent_for_s = (max(behind_ms, 0.0) + silence_ms) / 1000
-        self._events.append(SpeechStopped(silent_for_s, max(lasted_ms, 0), event.audio_end_ms, event.item_id))
+        self._events.append(self._speech.stopped(event, self._turns, self._sent_ms))
 
-    def _append(self, audio: bytes, caller_ms: int) -> None:
-        self._sent_bytes += len(audio)
-        self._sent_events += 1
-        text = base64.b64encode(audio).decode()
-        event = f'{{"type":"input_audio_buffer.append","event_id":"c{self._sent_events}","audio":"{text}"}}'
-        self._outgoing.append(Outgoing(event, caller_ms))
+    @property
+    def _sent_ms(self) -> float:
+        return self._says.sent_bytes / self.traits.input.bytes_per_ms
 
     def _step(self, what: str) -> None:
         self.state = after(self.state, what)
-
-    def _send(self, **event: object) -> str:
-        self._sent_events += 1
-        event_id = f"c{self._sent_events}"
-        head = {"type": event.pop("type"), "event_id": event_id}
-        self._outgoing.append(Outgoing(realtime.encode(head | event), 0))
-        return event_id

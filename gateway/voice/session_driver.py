@@ -24,6 +24,7 @@ __all__ = ["NotConnected", "SessionDriver"]
 
 T = TypeVar("T")
 
+_NOT_YET = frozenset({SessionState.IDLE, SessionState.CONNECTING})
 _READY_S = 30.0  # to connect, and to be told that the voice has taken our configuration
 _TOOL_S = 30.0
 _LAST_WORDS_S = 1.0  # for what is still to be sent when a session ends
@@ -63,7 +64,7 @@ class SessionDriver:
             self.settle()
         try:
             await self._settled.wait()
-            self.check_connected()
+            self.check_not_over()
         except BaseException:
             if first:
                 await self._host.stop()
@@ -114,10 +115,10 @@ class SessionDriver:
             raise NotConnected("the session is over: make a new VoiceSession")
 
     def check_connected(self) -> None:
-        """Raises as `check_not_over`, and `NotConnected` before it is connected."""
+        """Raises as `check_not_over`, and `NotConnected` before the connection stands."""
         self.check_not_over()
-        if not self._settled.is_set():
-            raise NotConnected(f"the session is {self._state}: connect() first")
+        if self._state in _NOT_YET:
+            raise NotConnected(f"the session is {self._state}: await connect() first")
 
     # -- the tasks
 
@@ -150,6 +151,7 @@ class SessionDriver:
         with trio.move_on_after(_READY_S) as patience:
             async with backend.connect(self._agent) as connection, open_tasks() as talking:
                 self._talk.opened()
+                self.settle()
                 talking.start_soon(self._write, connection)
                 while True:
                     self._receive(await connection.receive(), tasks)
@@ -185,7 +187,7 @@ class SessionDriver:
         self.settle()
 
     async def _until_written(self) -> None:
-        while self._written < self._queued and self._settled.is_set() and not self._over:
+        while self._written < self._queued and self._state not in _NOT_YET and not self._over:
             await self._changed.park()
 
     def _ends_with(self, failure: BaseException | None) -> None:

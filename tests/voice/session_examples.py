@@ -1,5 +1,7 @@
 """What people are shown of VoiceSession, word for word. Each example is a function, to be run with any voice."""
 
+# ruff: noqa: N803, A002, RET504 - as it is written there
+
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ from gateway.voice import VoiceSession as Session
 Make = Callable[[], Session]
 
 
-async def a_block(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803 - as it is written
+async def a_block(VoiceSession: Make, audio_data: bytes) -> Any:
     session = VoiceSession()
     async with session.connect() as voice:
         await voice.send_audio(audio_data)
@@ -18,7 +20,7 @@ async def a_block(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803 -
     return response
 
 
-async def no_block(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803
+async def no_block(VoiceSession: Make, audio_data: bytes) -> Any:
     session = VoiceSession()
     await session.connect()
     try:
@@ -29,7 +31,7 @@ async def no_block(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803
     return response
 
 
-async def streaming(VoiceSession: Make, audio_data: bytes, play_audio: Callable[[bytes], None]) -> None:  # noqa: N803
+async def streaming(VoiceSession: Make, audio_data: bytes, play_audio: Callable[[bytes], None]) -> None:
     session = VoiceSession()
     async with session.connect():
         await session.send_audio(audio_data)
@@ -37,7 +39,7 @@ async def streaming(VoiceSession: Make, audio_data: bytes, play_audio: Callable[
             play_audio(chunk.data)
 
 
-async def listening(VoiceSession: Make, microphone: Callable[[Session], Any]) -> Any:  # noqa: N803
+async def listening(VoiceSession: Make, microphone: Callable[[Session], Any]) -> Any:
     session = VoiceSession()
     async with session.connect(), trio.open_nursery() as nursery:
         nursery.start_soon(microphone, session)
@@ -47,14 +49,14 @@ async def listening(VoiceSession: Make, microphone: Callable[[Session], Any]) ->
     return user_audio, response
 
 
-async def listening_for_ten_seconds(VoiceSession: Make) -> None:  # noqa: N803
+async def listening_for_ten_seconds(VoiceSession: Make) -> None:
     session = VoiceSession()
     async with session.connect():
         user_audio = await session.listen(timeout=10.0)
         raise AssertionError(user_audio)
 
 
-async def interrupting(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803
+async def interrupting(VoiceSession: Make, audio_data: bytes) -> Any:
     session = VoiceSession()
     async with session.connect():
         await session.send_audio(audio_data)
@@ -64,7 +66,7 @@ async def interrupting(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N
     return session.messages
 
 
-async def configuring(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N803
+async def configuring(VoiceSession: Make, audio_data: bytes) -> Any:
     session = VoiceSession()
     session.configure_turn_detection(enabled=True, threshold=0.5, prefix_padding=300, silence_duration=800)
     session.configure_audio(sample_rate=24000, channels=1, format="pcm16")
@@ -73,7 +75,9 @@ async def configuring(VoiceSession: Make, audio_data: bytes) -> Any:  # noqa: N8
     return response
 
 
-async def events(VoiceSession: Make, microphone: Callable[[Session], Any], print: Callable[[str], None]) -> None:  # noqa: N803, A002
+async def events(
+    VoiceSession: Make, microphone: Callable[[Session], Any], print: Callable[[str], None]
+) -> None:
     session = VoiceSession()
 
     @session.on("speech_started")

@@ -162,3 +162,15 @@ async def say(session: VoiceSession, audio: bytes = SAID_IN_FULL) -> None:
     for at in range(0, len(audio), 960):
         await session.send_audio(audio[at : at + 960], commit=False)
         await trio.sleep(0.02)
+
+
+def remember(session: VoiceSession, *events: str) -> list[str]:
+    """The names of those of `events` that happen from here on."""
+    told: list[str] = []
+
+    def note(event: str) -> Callable[[], None]:
+        return lambda: told.append(event)
+
+    for event in events:
+        session.on(event)(note(event))
+    return told

@@ -137,3 +137,26 @@ class Talk:
     def _read(self) -> list[dict[str, Any]]:
         events = [json.loads(event) for event, _ in self.core.outgoing()]
         return [event for event in events if event["type"] != "input_audio_buffer.append"]
+
+
+def answering(*items: tuple[str, int], over: bool = False) -> Talk:
+    """The voice has said so many ms of each item."""
+    talk = Talk()
+    talk.commit()
+    talk.committed("u1")
+    talk.begin("r1")
+    for item, duration_ms in items:
+        talk.audio(item, duration_ms)
+        talk.audio_done(item)
+    if over:
+        talk.done("r1")
+    talk.forget()
+    return talk
+
+
+def truncated(talk: Talk) -> dict[str, int]:
+    """What was heard of the items that were truncated, as the voice was told."""
+    events: list[dict[str, Any]] = [
+        event for event in talk.told() if event["type"] == "conversation.item.truncate"
+    ]
+    return {event["item_id"]: event["audio_end_ms"] for event in events}

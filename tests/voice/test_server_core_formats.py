@@ -8,6 +8,7 @@ import pytest
 
 from gateway.audio.g711 import CODECS
 from gateway.audio.resample import Downsampler, Upsampler
+from gateway.voice.conversion import FILTER_MS
 from gateway.voice.embedded.jobs import Transcribe
 from tests.voice.core_client import Client, Event, error_of, one
 
@@ -165,7 +166,7 @@ def test_a_telephone_hears_what_was_said(name: str):
 
     plain = CODECS[name].encode(Downsampler().feed(pcm))
     assert audio[: len(plain)] == plain
-    assert len(audio) - len(plain) == 2 * 8  # the last 2 ms of the filter
+    assert len(audio) - len(plain) == 8 * FILTER_MS
 
 
 def test_two_sentences_are_one_sound_without_a_click_between_them():
@@ -189,7 +190,7 @@ def test_a_delta_holds_two_hundred_milliseconds_of_telephone_audio():
         for event in events
         if event["type"] == "response.output_audio.delta"
     ]
-    assert sizes == [1600, 1600, 800, 16]
+    assert sizes == [1600, 1600, 800, 8 * FILTER_MS]
 
 
 @pytest.mark.parametrize("name", ["pcm", "pcmu", "pcma"])
@@ -233,7 +234,7 @@ def test_an_answer_under_way_keeps_its_format_and_the_next_one_has_the_new_one()
 
     assert len(heard(first)) == 48 * 500
     assert one(first, "response.done")["response"]["audio"]["output"]["format"] == PCM
-    assert len(heard(second)) == 8 * 502
+    assert len(heard(second)) == 8 * (500 + FILTER_MS)
 
 
 def test_one_response_may_have_a_format_of_its_own():
@@ -245,7 +246,7 @@ def test_one_response_may_have_a_format_of_its_own():
     )
 
     assert one(events, "response.created")["response"]["audio"]["output"]["format"] == format_of("pcma")
-    assert len(heard(events)) == 8 * 502
+    assert len(heard(events)) == 8 * (500 + FILTER_MS)
 
 
 # -- the voice

@@ -199,7 +199,9 @@ async def test_switching_it_while_the_user_speaks_costs_no_response(
 async def test_how_turns_are_found_is_told_to_the_voice(autojump_clock: MockClock):
     async with openai() as (backend, fake):
         session = VoiceSession(backend=backend)
-        session.configure_turn_detection(enabled=True, threshold=0.7, prefix_padding=200, silence_duration=600)
+        session.configure_turn_detection(
+            enabled=True, threshold=0.7, prefix_padding=200, silence_duration=600
+        )
         async with session.connect():
             session.configure_turn_detection(silence_duration=500)
             await trio.sleep(1)

@@ -54,7 +54,9 @@ async def nothing(session: VoiceSession) -> None:
     assert session.is_connected
 
 
-def stranger(*errors: type[BaseException]) -> pytest.RaisesExc[BaseException] | pytest.RaisesGroup[BaseException]:
+def stranger(
+    *errors: type[BaseException],
+) -> pytest.RaisesExc[BaseException] | pytest.RaisesGroup[BaseException]:
     """One of these, in as many groups as the user's own nurseries make of it."""
     return pytest.RaisesGroup(*errors, allow_unwrapped=True, flatten_subgroups=True)
 
@@ -404,7 +406,9 @@ async def test_the_callers_cancel_scopes_are_as_they_were(autojump_clock: MockCl
     assert not outer.cancelled_caught
 
 
-async def test_a_scope_around_a_bare_connect_does_not_reach_the_session_that_it_began(autojump_clock: MockClock):
+async def test_a_scope_around_a_bare_connect_does_not_reach_the_session_that_it_began(
+    autojump_clock: MockClock,
+):
     session = VoiceSession(backend=scripted("Where are you?"))
 
     with trio.move_on_after(5) as scope:
@@ -416,7 +420,9 @@ async def test_a_scope_around_a_bare_connect_does_not_reach_the_session_that_it_
     await session.disconnect()
 
 
-async def test_connect_in_a_scope_that_is_cancelled_already_begins_nothing_that_stays(autojump_clock: MockClock):
+async def test_connect_in_a_scope_that_is_cancelled_already_begins_nothing_that_stays(
+    autojump_clock: MockClock,
+):
     session = VoiceSession(backend=scripted())
 
     async with no_task_left():

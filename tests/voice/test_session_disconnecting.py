@@ -134,28 +134,34 @@ async def test_it_ends_also_where_the_caller_is_cancelled(autojump_clock: MockCl
 async def test_in_a_finally_it_masks_nothing(autojump_clock: MockClock):
     session = VoiceSession(backend=DeafVoice())
 
+    async def fail() -> None:
+        with trio.move_on_after(10) as scope:
+            await session.connect()
+            try:
+                session.configure_turn_detection(silence_duration=500)
+                scope.cancel()
+                raise ZeroDivisionError
+            finally:
+                await session.disconnect()
+
     async with no_task_left():
         with pytest.raises(ZeroDivisionError):
-            with trio.move_on_after(10) as scope:
-                await session.connect()
-                try:
-                    session.configure_turn_detection(silence_duration=500)
-                    scope.cancel()
-                    raise ZeroDivisionError
-                finally:
-                    await session.disconnect()
+            await fail()
 
 
 async def test_in_a_finally_it_does_not_mask_that_the_session_was_lost(autojump_clock: MockClock):
     session = VoiceSession(backend=faulty(Drop(after_s=3)))
 
+    async def receive() -> None:
+        await session.connect()
+        try:
+            await session.receive()
+        finally:
+            await session.disconnect()
+
     async with no_task_left():
         with pytest.raises(SessionLost):
-            await session.connect()
-            try:
-                await session.receive()
-            finally:
-                await session.disconnect()
+            await receive()
 
 
 async def test_after_a_loss_it_is_harmless(autojump_clock: MockClock):

@@ -47,7 +47,9 @@ async def one_that_commits_as_openai_does() -> AsyncIterator[Setting]:
         assert {error["code"] for record in fake.records for error in record.errors} <= harmless
 
 
-@pytest.fixture(params=[pytest.param(the_embedded_voice, marks=needs_models), one_that_commits_as_openai_does])
+@pytest.fixture(
+    params=[pytest.param(the_embedded_voice, marks=needs_models), one_that_commits_as_openai_does]
+)
 def voice(request: pytest.FixtureRequest) -> Voice:
     @asynccontextmanager
     async def tidy() -> AsyncIterator[Setting]:

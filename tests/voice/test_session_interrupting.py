@@ -143,7 +143,9 @@ async def test_a_greeting_can_be_interrupted(autojump_clock: MockClock):
 
 
 @pytest.mark.parametrize("after_s", [0, 0.001, 0.19, 0.2, 0.21, 0.3])
-async def test_each_commit_has_its_response_wherever_one_interrupts(autojump_clock: MockClock, after_s: float):
+async def test_each_commit_has_its_response_wherever_one_interrupts(
+    autojump_clock: MockClock, after_s: float
+):
     async with VoiceSession(backend=slow()).connect() as session:
         for _ in range(3):
             await session.send_audio(SPEECH)

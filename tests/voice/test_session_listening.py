@@ -41,7 +41,7 @@ async def test_it_is_there_for_who_listens_late_and_in_order(autojump_clock: Moc
 
 async def test_after_the_timeout_nothing_was_said(autojump_clock: MockClock):
     async with VoiceSession(backend=scripted()).connect() as session:
-        with pytest.raises(TimeoutError, match="nothing for 2.5 s"):
+        with pytest.raises(TimeoutError, match=r"nothing for 2\.5 s"):
             await session.listen(timeout=2.5)
 
     assert trio.current_time() == 2.5
@@ -91,11 +91,11 @@ async def test_the_callers_own_deadline_is_no_timeout_of_listen(autojump_clock: 
     assert scope.cancelled_caught
 
 
-@pytest.mark.parametrize("timeout", [-1, math.nan])
-async def test_a_timeout_is_a_number_of_seconds(autojump_clock: MockClock, timeout: float):
+@pytest.mark.parametrize("timeout_s", [-1, math.nan])
+async def test_a_timeout_is_a_number_of_seconds(autojump_clock: MockClock, timeout_s: float):
     async with VoiceSession(backend=scripted()).connect() as session:
         with pytest.raises(ValueError, match="expected seconds"):
-            await session.listen(timeout=timeout)
+            await session.listen(timeout=timeout_s)
 
 
 async def test_what_was_committed_was_not_found_and_is_not_listened_to(autojump_clock: MockClock):
@@ -130,5 +130,5 @@ async def test_an_utterance_is_in_the_format_of_the_session(
             await trio.sleep(0.02)
         utterance = await session.listen(timeout=5)
 
-    assert utterance in audio
+    assert audio.find(utterance) >= 0
     assert len(utterance) / bytes_per_ms == pytest.approx(600 + 800, abs=96)

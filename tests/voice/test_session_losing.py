@@ -12,7 +12,16 @@ from gateway.contracts import SessionLost
 from gateway.testing.faulty_table import Drop, Expire, GoMute
 from gateway.voice import VoiceSession
 from gateway.voice.session import NotConnected, SessionState
-from tests.voice.session_voices import SPEECH, BrokenVoice, DeafVoice, faulty, no_task_left, openai, say, scripted
+from tests.voice.session_voices import (
+    SPEECH,
+    BrokenVoice,
+    DeafVoice,
+    faulty,
+    no_task_left,
+    openai,
+    say,
+    scripted,
+)
 
 Call = Callable[[VoiceSession], Awaitable[object]]
 
@@ -110,6 +119,18 @@ async def test_what_was_found_before_can_still_be_listened_to(autojump_clock: Mo
             await session.listen(timeout=1)
 
 
+async def test_and_so_can_the_response_to_it(autojump_clock: MockClock):
+    session = VoiceSession(backend=faulty(Drop(at="response.done", after_s=1)))
+
+    async with session.connect():
+        await say(session)
+        user_audio = await session.listen()
+        await trio.sleep(5)
+        assert (await session.respond(user_audio)).status == "completed"
+        with pytest.raises(SessionLost):
+            await session.respond(user_audio)
+
+
 async def test_a_block_goes_on_that_does_not_ask(autojump_clock: MockClock):
     session = VoiceSession(backend=faulty(Drop(after_s=3)))
 
@@ -183,14 +204,18 @@ async def until_it_fails(session: VoiceSession) -> None:
         await session.receive()
 
 
+async def connected_until_it_fails(session: VoiceSession, nursery: trio.Nursery | None = None) -> None:
+    await session.connect(nursery)
+    await until_it_fails(session)
+
+
 @every_bug
 async def test_a_bug_while_connecting_is_raised_by_connect(autojump_clock: MockClock, voice: Make):
     session = VoiceSession(backend=voice())
 
     async with no_task_left():
         with capture_logs() as logs, pytest.raises(Bug):
-            await session.connect()
-            await until_it_fails(session)
+            await connected_until_it_fails(session)
 
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["session.failed"]
     with pytest.raises(Bug):
@@ -215,14 +240,15 @@ async def test_a_bug_while_connecting_in_a_nursery_ends_that(autojump_clock: Moc
     async with no_task_left():
         with pytest.raises(ExceptionGroup) as caught:
             async with trio.open_nursery() as nursery:
-                await session.connect(nursery)
-                await until_it_fails(session)
+                await connected_until_it_fails(session, nursery)
 
     assert {type(each) for each in caught.value.exceptions} == {Bug}
 
 
 @every_later_bug
-async def test_a_bug_is_contained_logged_and_raised_from_the_next_call(autojump_clock: MockClock, voice: Make):
+async def test_a_bug_is_contained_logged_and_raised_from_the_next_call(
+    autojump_clock: MockClock, voice: Make
+):
     session = VoiceSession(backend=voice())
 
     async with no_task_left():
@@ -264,7 +290,6 @@ async def test_or_for_something_else(autojump_clock: MockClock):
         with pytest.raises(Bug):
             async with session.connect(), trio.open_nursery() as nursery:
                 nursery.start_soon(trio.sleep_forever)
-                await trio.sleep_forever()
         assert trio.current_time() == pytest.approx(5)
 
 
@@ -362,26 +387,26 @@ async def test_an_error_in_a_block_leaves_it_as_it_is(autojump_clock: MockClock,
     session = VoiceSession(backend=scripted())
 
     async with no_task_left():
-        try:
+        with pytest.raises(type(error)) as caught:
             async with session.connect():
                 raise error
-        except BaseException as raised:
-            assert raised is error
-        else:
-            pytest.fail("swallowed")
 
+    assert caught.value is error
     assert session.state is SessionState.DISCONNECTED
 
 
 async def test_an_error_in_a_block_comes_before_the_bug_that_it_hides(autojump_clock: MockClock):
     session = VoiceSession(backend=BrokenVoice("run", count=5, error=Bug))
 
+    async def receive() -> None:
+        try:
+            await session.receive()
+        except Bug as bug:
+            raise Mine from bug
+
     with pytest.raises(Mine) as caught:
         async with session.connect():
-            try:
-                await session.receive()
-            except Bug as bug:
-                raise Mine from bug
+            await receive()
 
     assert isinstance(caught.value.__cause__, Bug)
 
@@ -408,5 +433,3 @@ async def test_before_it_is_connected_one_is_told_to_connect(autojump_clock: Moc
 
     await session.interrupt()
     assert session.state is SessionState.IDLE
-
-

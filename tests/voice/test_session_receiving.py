@@ -45,11 +45,9 @@ async def test_its_chunks_are_the_response(autojump_clock: MockClock):
 
 
 async def test_chunks_come_as_they_are_made(autojump_clock: MockClock):
-    came_at: list[float] = []
     async with VoiceSession(backend=slow()).connect() as session:
         await session.send_audio(SPEECH)
-        async for _ in session.stream_receive():
-            came_at.append(trio.current_time())
+        came_at = [trio.current_time() async for _ in session.stream_receive()]
         over_at = trio.current_time()
 
     assert came_at[0] < came_at[-1] <= over_at

@@ -111,7 +111,6 @@ class Conversation:
         self.core.receive(said.text)
         self._send()
 
-
     def over(self) -> bool:
         """Whether all answers are; those that were not taken are taken now."""
         while (front := self.core.responses.front) is not None and front.status is not None:
