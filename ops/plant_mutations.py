@@ -31,9 +31,9 @@ MUTATIONS = (
     # -- turns
     Mutation(
         "turn: the silence that ended it is not counted",
-        "voice/session_core.py",
-        "(max(behind_ms, 0.0) + silence_ms) / 1000",
-        "max(behind_ms, 0.0) / 1000",
+        "voice/found_speech.py",
+        "(behind_ms + silence_ms) / 1000",
+        "behind_ms / 1000",
     ),
     Mutation(
         "turn: a second response is not waited for",
@@ -141,7 +141,7 @@ MUTATIONS = (
     Mutation(
         "truncation: not of what a session was told that another one said",
         "voice/session_core.py",
-        'self._send(type="conversation.item.delete", item_id=told)',
+        'self._says.say(type="conversation.item.delete", item_id=told)',
         "pass",
     ),
     # -- sounds that may be none
@@ -274,7 +274,7 @@ MUTATIONS = (
     # -- tools
     Mutation(
         "tools: an answer overtakes the one before",
-        "calls/tool_calls.py",
+        "voice/tool_answers.py",
         "            if answer is None:\n                break",
         "            if answer is None:\n                continue",
     ),
