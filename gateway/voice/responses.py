@@ -4,6 +4,7 @@ Somebody who takes audio is taken to play it, from then on and without a pause: 
 knows better.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection
 
@@ -172,14 +173,18 @@ class Responses:
     def cut(self, now: float, heard_ms: float | None, unfinished: Collection[str]) -> Cut:
         """Forget all that was not heard.
 
-        `heard_ms`: how much of the answer that is being played; None: as much as there was time for. `unfinished`:
+        `heard_ms`: how much of the answer that was taken last; None: as much as there was time for. `unfinished`:
         items of which the voice has more than it has sent.
         """
         heard = self._playing.heard(now)
         said = [each for each in (*heard, *self._answers) if each.begun and not each.cut]
         said = list(dict.fromkeys(said))
         if said and heard_ms is not None:
-            playing = next((each for each in said if not each.is_heard(heard.get(each, 0.0))), said[-1])
+            # Who knows what he has heard speaks of what he took last, and has heard all that he took before.
+            last = next((each for each in reversed(said) if each in heard), said[0])
+            coming = next((each for each in said if each not in heard), last)
+            playing = coming if last.is_heard(heard.get(last, 0.0)) else last
+            heard |= dict.fromkeys(said[: said.index(playing)], math.inf)
             heard[playing] = heard_ms
         items: list[CutItem] = []
         over: list[Answer] = []

@@ -160,7 +160,7 @@ class VoiceSession:
             return await self._driver.until(partial(self._take, answer))
 
     async def interrupt(self, heard_ms: float | None = None) -> None:
-        """Have the agent be silent, and know what was heard: `heard_ms` of the response that is being played.
+        """Have the agent be silent, and know what was heard: `heard_ms` of the response that was taken last.
 
         Without it, what was taken counts as played since, at its own pace. The response ends as cancelled. Does
         nothing when nothing is said. Raises `ValueError`, `SessionLost`.

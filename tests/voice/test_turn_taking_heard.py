@@ -163,6 +163,17 @@ def test_what_is_known_to_be_heard_is_of_the_answer_that_comes_and_not_of_one_th
     assert truncated(talk) == {"i2": 0}
 
 
+def test_what_is_known_to_be_heard_is_of_the_answer_taken_last_and_those_before_were_heard():
+    talk = Talk()
+    talk.answer("r1", 1000)
+    talk.answer("r2", 1000)
+    talk.take(now=0.0)
+
+    talk.core.interrupt(0.1, 250)
+
+    assert truncated(talk) == {"item_r2": 250}
+
+
 def test_who_has_stopped_playing_knows_better_than_the_clock():
     talk = answering(("i1", 1000), over=True)
     talk.take(now=0.0)
