@@ -84,9 +84,8 @@ class TurnTaking:
         for answer in cut.answers:
             self._tell_ended(answer)
         if cut.items or cut.answers:
-            first = cut.items[0] if cut.items else None
-            details = {"item_id": first.item_id, "heard_ms": first.heard_ms} if first is not None else {}
-            self._tell("interrupted", **details)
+            item_id, heard_ms, _ = cut.items[0] if cut.items else (None, None, None)
+            self._tell("interrupted", item_id=item_id, heard_ms=heard_ms)
         self._go_on()
 
     def detect_turns(self, turns: TurnDetection) -> None:

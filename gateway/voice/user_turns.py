@@ -5,7 +5,7 @@ finds while a commit is on its way is part of what was committed.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.contracts import AudioFormat
 from gateway.voice.microphone import Microphone
@@ -106,10 +106,10 @@ class UserTurns:
         elif ids and trouble.code == COMMIT_EMPTY and not trouble.cause:  # not every voice says of what
             self._committed()
 
-    def not_speaking(self, **details: Any) -> None:
-        """The user does not speak any more, in the turn that the voice has found."""
+    def not_speaking(self, *, duration_ms: int | None = None) -> None:
+        """The user does not speak any more, in the turn that the voice has found; it may say how long he did."""
         if self._speaking is not None:
-            self._tell("speech_ended", item_id=self._speaking, **details)
+            self._tell("speech_ended", item_id=self._speaking, duration_ms=duration_ms)
             self._speaking = None
 
     def _committed(self, index: int = 0) -> None:
