@@ -1,0 +1,72 @@
+"""Whether a packet belongs to the source that we listen to, and what is missing of it. RFC 3550 A.1, A.3."""
+
+from typing import Final
+
+from gateway.wire.rtp import RtpPacket, sequence_step
+
+__all__ = ["RtpSource"]
+
+# RFC 3550 A.1. A new source has proved itself with so many packets in a row; numbers may jump ahead by so many, and
+# lag by so many; what jumps further is a restart once two packets in a row say so.
+_MIN_SEQUENTIAL: Final = 2
+_MAX_DROPOUT: Final = 3000
+_MAX_MISORDER: Final = 100
+
+
+class RtpSource:
+    """One source at a time, of those that send from an address.
+
+    Another one takes its place with two packets in a row and none of the present one between them: a transfer or
+    music on hold does that. Two that send at once do not take turns; whoever was there first stays.
+    `highest`: the extended sequence number, which does not wrap. `restarts`: how often it began anew.
+    """
+
+    def __init__(self) -> None:
+        self.ssrc: int | None = None
+        self.highest = 0
+        self.received = 0
+        self.restarts = 0
+        self._first = 0
+        self._expected_before = 0
+        self._candidate: tuple[int, int] | None = None  # its SSRC, and the sequence number that proves it
+        self._proof = 0
+
+    @property
+    def expected(self) -> int:
+        """How many packets there should be by now, of all sources there were. RFC 3550 A.3."""
+        return self._expected_before + self._expected_now
+
+    @property
+    def lost(self) -> int:
+        """Packets that never came. A duplicate hides one, as RFC 3550 A.3 has it; so this may be below 0."""
+        return self.expected - self.received
+
+    @property
+    def _expected_now(self) -> int:
+        return 0 if self.ssrc is None else self.highest - self._first + 1
+
+    def accept(self, packet: RtpPacket) -> bool:
+        """Whether to use this packet; it is counted then."""
+        if packet.ssrc != self.ssrc:
+            return self._proven(packet)
+        step = sequence_step(packet.sequence, self.highest & 0xFFFF)
+        if not -_MAX_MISORDER < step < _MAX_DROPOUT:
+            return self._proven(packet)
+        self._candidate = None
+        self.highest = max(self.highest, self.highest + step)
+        self.received += 1
+        return True
+
+    def _proven(self, packet: RtpPacket) -> bool:
+        candidate = (packet.ssrc, packet.sequence)
+        self._proof = self._proof + 1 if candidate == self._candidate else 1
+        self._candidate = (packet.ssrc, packet.sequence + 1 & 0xFFFF)
+        if self._proof < _MIN_SEQUENTIAL:
+            return False
+        self.restarts += self.ssrc is not None
+        self._expected_before += self._expected_now
+        self.ssrc = packet.ssrc
+        self.highest = self._first = packet.sequence
+        self._candidate = None
+        self.received += 1
+        return True
