@@ -69,7 +69,7 @@ _STEPS = st.one_of(
     _step("respond", _CLIPS),
     _step("answer"),
     _step("interrupt", st.sampled_from([None, 0, 100, 10_000])),
-    _step("turns", st.sampled_from([None, 0, 200, 800])),
+    _step("turns", st.sampled_from([None, 200, 800])),
     _step("audio", st.sampled_from([(24_000, "pcm16"), (8000, "pcm16"), (8000, "pcmu")])),
     _step("sleep", _SHORT_S),
     _step("sleep", _SHORT_S),
@@ -101,7 +101,9 @@ _FAULTS: st.SearchStrategy[Fault] = st.one_of(
 )
 PROGRAMS = st.builds(
     Program,
-    tasks=st.lists(st.lists(st.one_of(*[_STEPS] * 9, _ENDS), min_size=2, max_size=8), min_size=1, max_size=3),
+    tasks=st.lists(
+        st.lists(st.one_of(*[_STEPS] * 9, _ENDS), min_size=3, max_size=12), min_size=1, max_size=4
+    ),
     faults=st.one_of(st.just(()), st.lists(_FAULTS, max_size=2)),
     voice=st.sampled_from(["scripted", "scripted", "slow", "openai"]),
     form=st.sampled_from(["block", "nursery", "await"]),
@@ -275,7 +277,7 @@ class Run:
                 await session.interrupt(step.argument)
             case "turns":
                 enabled = step.argument is not None
-                session.configure_turn_detection(enabled, silence_duration=step.argument or 0)
+                session.configure_turn_detection(enabled, silence_duration=step.argument or 800)
             case "audio":
                 session.configure_audio(step.argument[0], 1, step.argument[1])
             case "sleep":

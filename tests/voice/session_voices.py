@@ -1,6 +1,7 @@
 """Voices for sessions, and what is said to them: all of it without a model, in virtual time as in real."""
 
 import math
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -102,6 +103,40 @@ class _BrokenConnection:
             raise self._error()
         self._left -= self._where == "receive"
         return await self._inner.receive()
+
+
+class OddVoice:
+    """Says `texts`, too, after the first event of type `after`."""
+
+    def __init__(self, *texts: str, after: str = "session.updated") -> None:
+        self._inner = scripted(*[QUESTION] * 20)
+        self._texts = texts
+        self._after = after
+        self.traits = self._inner.traits
+
+    @asynccontextmanager
+    async def connect(self, agent: Agent) -> AsyncGenerator[VoiceConnection, None]:
+        async with self._inner.connect(agent) as connection:
+            yield _OddConnection(connection, self._texts, self._after)
+
+    async def run(self) -> None:
+        await self._inner.run()
+
+
+class _OddConnection:
+    def __init__(self, inner: VoiceConnection, texts: Iterable[str], after: str) -> None:
+        self._inner = inner
+        self._after = f'"type":"{after}"'
+        self._texts = deque(texts)
+        self._due = False
+        self.send = inner.send
+
+    async def receive(self) -> str:
+        if self._due and self._texts:
+            return self._texts.popleft()
+        event = await self._inner.receive()
+        self._due = self._due or self._after in event
+        return event
 
 
 class DeafVoice:

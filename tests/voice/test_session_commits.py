@@ -9,7 +9,6 @@ from trio.testing import MockClock
 
 from gateway.testing.faulty_record import VoiceRecord
 from gateway.voice import VoiceSession
-from gateway.voice.session import VoiceError
 from tests.voice.session_voices import QUESTION, SAID_IN_FULL, SILENCE, SPEECH, openai, say, scripted
 
 EMPTY = "input_audio_buffer_commit_empty"
@@ -267,15 +266,3 @@ async def test_who_is_cancelled_while_it_is_sent_has_said_it_once(autojump_clock
         assert len(await responses_to(session)) <= 1
 
     assert fake.records[0].caller_bytes in {0, len(SPEECH) + 48 * 3}
-
-
-async def test_a_complaint_of_the_voice_is_told_and_the_session_goes_on(autojump_clock: MockClock):
-    told: list[VoiceError] = []
-    async with openai() as (backend, fake), VoiceSession(backend=backend).connect() as session:
-        session.on("error")(told.append)
-        for record in fake.records:
-            record._strict = False
-        session._talk.session._send(type="conversation.item.delete", item_id="item_of_another")
-        assert (await session.respond(SPEECH)).status == "completed"
-
-    assert [error.code for error in told] == ["item_delete_invalid_item_id"]

@@ -8,11 +8,21 @@ import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from gateway.contracts import Agent
-from gateway.testing.faulty_table import Drop
+from gateway.contracts import Agent, SessionLost
+from gateway.testing.faulty_table import Drop, GoMute
 from gateway.voice import VoiceSession
 from gateway.voice.session import SessionState, VoiceError
-from tests.voice.session_voices import QUESTION, SPEECH, faulty, openai, remember, say, scripted, slow
+from tests.voice.session_voices import (
+    QUESTION,
+    SPEECH,
+    OddVoice,
+    faulty,
+    openai,
+    remember,
+    say,
+    scripted,
+    slow,
+)
 
 EVENTS = (
     "speech_started",
@@ -70,6 +80,21 @@ async def test_every_state_is_told_in_its_order(autojump_clock: MockClock):
         SessionState.CONNECTED,
         SessionState.DISCONNECTED,
     ]
+
+
+async def test_the_connection_is_told_before_the_voice_says_a_word(autojump_clock: MockClock):
+    session = VoiceSession(backend=faulty(GoMute()))
+    connected_at: list[float] = []
+
+    @session.on("state_changed")
+    def note(state: SessionState) -> None:
+        if state is SessionState.CONNECTED:
+            connected_at.append(trio.current_time())
+
+    with pytest.raises(SessionLost):
+        await session.connect()
+
+    assert connected_at == [0]
 
 
 async def test_a_handler_is_told_what_it_takes(autojump_clock: MockClock):
@@ -274,3 +299,54 @@ async def test_a_handler_that_hangs_at_the_end_has_two_seconds(autojump_clock: M
         pass
 
     assert trio.current_time() == 2
+
+
+# -- a voice that says odd things
+
+COMPLAINT = '{"type":"error","event_id":"e1","error":{"type":"invalid_request_error","code":"odd","message":"How odd."}}'
+
+
+async def test_a_complaint_of_the_voice_is_told_and_the_session_goes_on(autojump_clock: MockClock):
+    session = VoiceSession(backend=OddVoice(COMPLAINT))
+    told: list[VoiceError] = []
+    session.on("error")(told.append)
+
+    async with session.connect():
+        assert (await session.respond(SPEECH)).status == "completed"
+
+    assert [(type(error), error.code, str(error)) for error in told] == [(VoiceError, "odd", "How odd.")]
+
+
+@pytest.mark.parametrize("after", ["session.created", "session.updated", "response.created", "response.done"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '"text"',
+        '{"type":5}',
+        '{"type":"no.such.event"}',
+        '{"type":"session.created","event_id":"e","session":{"id":"sess_2","type":"realtime"}}',
+        '{"type":"session.updated","event_id":"e","session":{"id":"sess_2","type":"realtime"}}',
+        '{"type":"input_audio_buffer.speech_started","event_id":"e","audio_start_ms":-5,"item_id":"i"}',
+        '{"type":"input_audio_buffer.speech_stopped","event_id":"e","audio_end_ms":10000000,"item_id":"i"}',
+        '{"type":"input_audio_buffer.committed","event_id":"e","item_id":"i"}',
+        '{"type":"response.output_audio.delta","event_id":"e","item_id":"i","response_id":"r","delta":"AAA="}',
+        '{"type":"response.done","event_id":"e","response":{"id":"r","status":"completed"}}',
+        '{"type":"response.created","event_id":"e","response":{"id":"r","status":"in_progress"}}',
+    ],
+)
+async def test_whatever_a_voice_says_is_no_bug_of_ours(autojump_clock: MockClock, after: str, text: str):
+    session = VoiceSession(backend=OddVoice(text, text, after=after))
+
+    with capture_logs() as logs:
+        async with session.connect():
+            await session.send_audio(SPEECH)
+            with trio.move_on_after(5):
+                while True:
+                    await session.receive()
+            assert session.is_connected
+            await session.interrupt()
+
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []

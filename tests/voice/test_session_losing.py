@@ -433,3 +433,6 @@ async def test_before_it_is_connected_one_is_told_to_connect(autojump_clock: Moc
 
     await session.interrupt()
     assert session.state is SessionState.IDLE
+    async with session.connect():
+        with pytest.raises(trio.TooSlowError), trio.fail_after(5):
+            await session.receive()  # nothing was said

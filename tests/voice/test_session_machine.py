@@ -24,7 +24,7 @@ def check(program: Program) -> None:
 
 
 # A program is run anew for every example; the fixtures that look at all tests need not be.
-@settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(PROGRAMS)
 def test_a_session_ends_well_whatever_is_done_with_it(program: Program):
     check(program)

@@ -187,6 +187,17 @@ async def test_who_is_cancelled_already_takes_nothing(autojump_clock: MockClock)
         assert (await session.receive()).status == "completed"
 
 
+async def test_who_is_cancelled_already_listens_to_nothing(autojump_clock: MockClock):
+    async with VoiceSession(backend=scripted(QUESTION)).connect() as session:
+        await say(session)
+        await trio.sleep(1)
+        with trio.move_on_after(0):
+            await session.listen()
+            pytest.fail("taken")
+
+        assert await session.listen(timeout=0)
+
+
 async def test_leaving_a_stream_leaves_the_rest(autojump_clock: MockClock):
     async with VoiceSession(backend=scripted(QUESTION, QUESTION)).connect() as session:
         whole = await session.respond(SPEECH)
