@@ -113,7 +113,11 @@ def _check(settings: Settings, secrets: Secrets) -> None:
     if 0 < settings.voice.idle_s < 1:
         raise ConfigError(f"voice.idle_s = {settings.voice.idle_s:g}: expected at least 1, or 0 for never")
     voices = (settings.voice.backend, *settings.voice.alternatives)
-    if settings.barge_in.min_words and "realtime" in voices and not settings.voice.realtime.transcription_model:
+    if (
+        settings.barge_in.min_words
+        and "realtime" in voices
+        and not settings.voice.realtime.transcription_model
+    ):
         raise ConfigError(
             f"barge_in.min_words = {settings.barge_in.min_words}: nobody writes the caller's words down, because "
             "voice.realtime.transcription_model is empty; name a model there, or leave min_words at 0"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.voice.states import SessionState as S
 from gateway.voice.states import IllegalMove, after
+from gateway.voice.states import SessionState as S
 
 PEER = ("speech", "silence", "turn", "asked", "audio", "answered")
 WHAT = ("connect", "opened", *PEER, "ended")

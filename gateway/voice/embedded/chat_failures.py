@@ -15,7 +15,12 @@ __all__ = ["broken", "error_in", "failed", "refused", "too_slow", "unreadable"]
 _TOO_MANY = 429
 _NOT_ALLOWED = frozenset({401, 403})
 # Another attempt will not change them: no key or a wrong one, no money, no such model or path.
-_FOR_GOOD = {401: "invalid_api_key", 403: "invalid_api_key", 402: "insufficient_quota", 404: "model_not_found"}
+_FOR_GOOD = {
+    401: "invalid_api_key",
+    403: "invalid_api_key",
+    402: "insufficient_quota",
+    404: "model_not_found",
+}
 _DETAIL_CHARS = 200
 _NO_QUOTA = "insufficient_quota"
 
