@@ -295,10 +295,15 @@ class SessionCore:
                 self._cut_short(response)
             self._cancel_next = False
 
-    def _begin_unannounced(self, response: str) -> None:
+    def _begin_unannounced(self, response: str, *, over: bool = False) -> None:
         # Not every voice tells when a response begins.
-        if self._asked_in is not None and response not in self._running and response != self._over:
-            self._begin(response)
+        if self._asked_in is None or response in self._running or response == self._over:
+            return
+        cancelled = over and self._cancel_next  # there is nothing left to cancel
+        self._cancel_next = self._cancel_next and not over
+        self._begin(response)
+        if cancelled:
+            self._cut.add(response)
 
     def _cut_short(self, response: str) -> None:
         if response not in self._cut:
@@ -341,7 +346,7 @@ class SessionCore:
                 self._events.append(AgentAudioDone(item))
 
     def _response_done(self, response: realtime.Response) -> None:
-        self._begin_unannounced(response.id)
+        self._begin_unannounced(response.id, over=True)
         cut = response.id in self._cut
         # Of a response that failed, nobody says that its audio is over.
         for item in list(self._running.get(response.id, [])):

@@ -107,7 +107,7 @@ class InputAudio:
         if likely < _pause_below(settings.threshold) and self._silent_ms is None:
             self._silent_ms = max(self._weak_ms or 0, start_ms - _LATE_MS)
         silent_ms = self._silent_ms if self._silent_ms is not None else self._heard_ms
-        is_over = self._heard_ms - silent_ms >= settings.silence_duration_ms
+        is_over = self._silent_ms is not None and self._heard_ms - silent_ms >= settings.silence_duration_ms
         if not is_over and self._heard_ms - self._start_ms < _LONGEST_TURN_MS:
             return None
         clip = self._cut(self._start_ms, min(self._heard_ms, silent_ms + _TAIL_MS))
