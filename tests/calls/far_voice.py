@@ -93,12 +93,20 @@ class FarVoice:
         return {"type": "response.created", "response": {"id": response, "status": "in_progress"}}
 
     def delta(self, response: str, name: str, size_bytes: int) -> tuple[bytes, dict[str, Any]]:
-        if response not in (*self.running, *self.over):  # not every voice tells when one begins
+        if self._is_unannounced(response):
             self.running.append(response)
         audio = self.item(name, response).more(size_bytes)
         return audio, {"type": "response.output_audio.delta", "response_id": response, "item_id": name}
 
+    def _is_unannounced(self, response: str) -> bool:
+        """Not every voice tells when a response begins: it may be the one that was asked for."""
+        if response in (*self.running, *self.over):
+            return False
+        self.asked = None
+        return True
+
     def done(self, response: str, status: str, output: list[dict[str, Any]], code: str) -> dict[str, Any]:
+        self._is_unannounced(response)
         if response in self.running:
             self.running.remove(response)
         self.over.append(response)

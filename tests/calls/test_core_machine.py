@@ -250,11 +250,11 @@ class AnyHistory(RuleBasedStateMachine):
                 self.storm.says(voice, {"type": "response.created", "response": {"id": voice.running[-1]}})
             case "created":
                 self.storm.says(voice, voice.created(self._new("r")))
-            case "done" if voice.asked is None:  # else it may be the answer of a voice that announces none
+            case "done":
                 self.storm.says(voice, voice.done(self._new("r"), "completed", [], ""))
             case "done again" if voice.over:
                 self.storm.says(voice, voice.done(voice.over[-1], "completed", [], ""))
-            case "audio" if voice.asked is None:
+            case "audio":
                 response = voice.over[-1] if voice.over else self._new("r")
                 self.storm.audio(voice, response, self._new("i"), size * 6)
             case "junk":
