@@ -5,8 +5,7 @@ from gateway.wire.sip.endpoint import DESCRIPTION, Endpoint, Rows
 from gateway.wire.sip.fields import CSEQ, TO
 from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.session_words import Acknowledge, Ask, Cancel, Forget, SessionWord
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
 from gateway.wire.sip.uri import Uri
 
 __all__ = ["INVITE_ASKED", "InviteClient"]

@@ -4,8 +4,8 @@ from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.fields import CSEQ, EXPIRES
 from gateway.wire.sip.message import Request, Response, response_to
 from gateway.wire.sip.session_words import Respond, SessionWord
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table, Timing
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
+from gateway.wire.sip.transaction import Timing
 from gateway.wire.sip.transactions import ServerKey
 
 __all__ = ["INVITE_SERVED", "InviteServer"]

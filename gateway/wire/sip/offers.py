@@ -1,7 +1,6 @@
 """Who may offer when: one offer is open at a time, and only who got it answers it. RFC 3264 §4, RFC 6337 §2. A core."""
 
-from gateway.wire.sip.steps import Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import Row, Steps, Table
 
 __all__ = ["OFFERS", "Offers"]
 

@@ -10,8 +10,7 @@ from gateway.wire.sip.fields import ALLOW
 from gateway.wire.sip.invite_client import InviteClient
 from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.session_words import AnswerCame, OfferDue, OfferRefused
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
 
 __all__ = ["RENEGOTIATED", "Renegotiation"]
 

@@ -22,8 +22,7 @@ from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.renegotiation import Renegotiation
 from gateway.wire.sip.requests import Requests
 from gateway.wire.sip.session_words import REASONS, Confirmed, Ended, SessionWord, Why
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
 from gateway.wire.sip.transactions import Acknowledged, Asked, ServerKey
 from gateway.wire.sip.transfer import ReferIssuer, ReferRecipient
 from gateway.wire.sip.uri import Uri

@@ -6,8 +6,7 @@ from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.fields import MIN_SE, SESSION_EXPIRES, SUPPORTED
 from gateway.wire.sip.message import Request, Response
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
 from gateway.wire.sip.values import SessionExpires
 
 __all__ = ["SESSION_REFRESHED", "SessionTimer"]

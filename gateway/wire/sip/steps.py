@@ -1,17 +1,26 @@
-"""A table at work, with timers that have names. What a table is, `transaction` says. A core."""
+"""A state machine as a table, and the table at work, with timers that have names. A core."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
-from gateway.wire.sip.transaction import Table
-
-__all__ = ["OVER", "Steps"]
+__all__ = ["OVER", "Row", "Steps", "Table"]
 
 OVER: Final = "over"
 
 
+class Row(NamedTuple):
+    """Where something that happens leads, and what is done about it, in order. "start X", "stop X": of a timer."""
+
+    state: str
+    does: tuple[str, ...] = ()
+
+
+Table = Mapping[str, Mapping[str, Row]]
+"""State -> what happens -> row. What happens first, happens in the state ""."""
+
+
 class Steps:
-    """`pause_s`: how long a timer runs that starts now; None: it does not start.
+    """`pause_s`: how long a timer runs that starts now; None: it does not start. Its name is the first word.
 
     `happens` and `passes` give what is to be done, without timers, in order. What has no row means nothing. When it
     is over, no timer runs.
@@ -66,4 +75,4 @@ class Steps:
     def _start(self, timer: str, now: float) -> None:
         pause_s = self._pause_s(timer) if self._pause_s else None
         if pause_s is not None:
-            self._deadlines[timer] = now + pause_s
+            self._deadlines[timer.partition(" ")[0]] = now + pause_s

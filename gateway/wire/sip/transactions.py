@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM, TO, VIA
 from gateway.wire.sip.message import Request, Response, ack_for, response_to
+from gateway.wire.sip.steps import Steps
 from gateway.wire.sip.transaction import (
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
-    TERMINATED,
-    Machine,
     Timing,
+    machine,
 )
 
 __all__ = [
@@ -105,9 +105,9 @@ class _Alarm(NamedTuple):
 
 
 class _Transaction:
-    def __init__(self, machine: Machine, request: Request, flow: Flow, number: int) -> None:
+    def __init__(self, steps: Steps, request: Request, flow: Flow, number: int) -> None:
         self.number = number
-        self.machine = machine
+        self.steps = steps
         self.request = request
         self.flow = flow
         self.sending: Request | Response | None = None  # what goes out, and again
@@ -134,12 +134,12 @@ class Transactions:
 
     def ask(self, request: Request, flow: Flow, now: float, *, reliable: bool) -> ClientKey:
         """Send a request, whose topmost Via has a branch of its own, until it is answered."""
-        machine = Machine(_table(request.method, "client"), reliable=reliable, timing=self._timing)
+        steps = machine(_table(request.method, "client"), reliable=reliable, timing=self._timing)
         key = ClientKey(request.headers[VIA][0].branch or "", request.method)
-        transaction = _Transaction(machine, request, flow, next(self._numbers))
+        transaction = _Transaction(steps, request, flow, next(self._numbers))
         transaction.sending = request
         self._clients[key] = transaction
-        self._carry_out(key, transaction, machine.happens("begin", now))
+        self._carry_out(key, transaction, steps.happens("begin", now))
         return key
 
     def respond(self, key: ServerKey, response: Response, now: float) -> bool:
@@ -149,7 +149,7 @@ class Transactions:
             return False
         before = transaction.sending
         transaction.sending = response
-        does = transaction.machine.happens(f"tell {_class_of(response)}", now)
+        does = transaction.steps.happens(f"tell {_class_of(response)}", now)
         if not does:
             transaction.sending = before
         self._carry_out(key, transaction, does)
@@ -169,7 +169,7 @@ class Transactions:
         everything: list[tuple[Key, _Transaction]] = [*self._clients.items(), *self._servers.items()]
         for key, transaction in everything:
             if transaction.flow == flow:
-                self._carry_out(key, transaction, transaction.machine.happens("broken", now))
+                self._carry_out(key, transaction, transaction.steps.happens("broken", now))
 
     def advance(self, now: float) -> None:
         """Time passes."""
@@ -177,7 +177,7 @@ class Transactions:
             alarm = heapq.heappop(self._alarms)
             transaction = self._find(alarm.key)
             if transaction is not None and transaction.number == alarm.number:
-                self._carry_out(alarm.key, transaction, transaction.machine.passes(now))
+                self._carry_out(alarm.key, transaction, transaction.steps.passes(now))
 
     @property
     def deadline(self) -> float | None:
@@ -199,7 +199,7 @@ class Transactions:
         transaction = self._clients.get(key)
         if transaction is None:
             return  # of a transaction that is over, or nobody's
-        does = transaction.machine.happens(_class_of(response), now)
+        does = transaction.steps.happens(_class_of(response), now)
         self._carry_out(key, transaction, does, response)
 
     def _asked(self, request: Request, flow: Flow, now: float, *, reliable: bool) -> None:
@@ -207,16 +207,16 @@ class Transactions:
         transaction = self._servers.get(key)
         if transaction is not None:
             what = "ACK" if request.method == "ACK" else "request"
-            self._carry_out(key, transaction, transaction.machine.happens(what, now), request)
+            self._carry_out(key, transaction, transaction.steps.happens(what, now), request)
         elif request.method == "ACK":
             self._happened.append(Acknowledged(request))  # of a 2xx, which is another transaction
         elif len(self._servers) < self._most:
             self._begin(key, request, flow, now, reliable=reliable)
 
     def _begin(self, key: ServerKey, request: Request, flow: Flow, now: float, *, reliable: bool) -> None:
-        machine = Machine(_table(request.method, "server"), reliable=reliable, timing=self._timing)
-        transaction = self._servers[key] = _Transaction(machine, request, flow, next(self._numbers))
-        does = machine.happens("begin", now)
+        steps = machine(_table(request.method, "server"), reliable=reliable, timing=self._timing)
+        transaction = self._servers[key] = _Transaction(steps, request, flow, next(self._numbers))
+        does = steps.happens("begin", now)
         merging = _merging_key(request)
         if merging is not None and merging in self._merging:  # it came here by two ways
             self.respond(key, response_to(request, 482, to_tag=_LOOP_TAG), now)
@@ -244,9 +244,9 @@ class Transactions:
                     self._happened.append(TimedOut(key))
                 case "broken":
                     self._happened.append(Broken(key))
-        if transaction.machine.state == TERMINATED:
+        if transaction.steps.over:
             self._forget(key, transaction)
-        elif (deadline := transaction.machine.deadline) is not None:
+        elif (deadline := transaction.steps.deadline) is not None:
             heapq.heappush(self._alarms, _Alarm(deadline, transaction.number, key))
 
     def _deliver(self, key: ServerKey, transaction: _Transaction, request: Request) -> None:

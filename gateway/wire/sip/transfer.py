@@ -10,8 +10,7 @@ from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.parser import parse_fragment
 from gateway.wire.sip.reasons import reason_of
 from gateway.wire.sip.session_words import TransferAsked, TransferTold
-from gateway.wire.sip.steps import Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import Row, Steps, Table
 from gateway.wire.sip.transactions import ServerKey
 from gateway.wire.sip.uri import Uri
 from gateway.wire.sip.values import Word

@@ -8,8 +8,7 @@ from gateway.wire.sip.offers import OFFERS
 from gateway.wire.sip.renegotiation import RENEGOTIATED
 from gateway.wire.sip.session import SESSION
 from gateway.wire.sip.session_timer import SESSION_REFRESHED
-from gateway.wire.sip.steps import OVER, Steps
-from gateway.wire.sip.transaction import Row, Table
+from gateway.wire.sip.steps import OVER, Row, Steps, Table
 from gateway.wire.sip.transfer import REFER_ISSUED, REFER_TAKEN
 
 TABLES = {

@@ -2,15 +2,14 @@
 
 import pytest
 
+from gateway.wire.sip.steps import OVER, Table
 from gateway.wire.sip.transaction import (
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
-    TERMINATED,
-    Machine,
-    Table,
     Timing,
+    machine,
 )
 
 TABLES = (INVITE_CLIENT, INVITE_SERVER, NON_INVITE_CLIENT, NON_INVITE_SERVER)
@@ -20,7 +19,7 @@ class Ladder:
     """A machine and all that it did: "what" at so many seconds."""
 
     def __init__(self, table: Table, *, reliable: bool = False) -> None:
-        self.machine = Machine(table, reliable=reliable, timing=Timing())
+        self.machine = machine(table, reliable=reliable, timing=Timing())
         self.did: list[tuple[float, str]] = []
         self._note(0.0, self.machine.happens("begin", 0.0))
 
@@ -54,7 +53,7 @@ def test_an_invite_that_nobody_answers_times_out_after_64_round_trips():
     ladder = Ladder(INVITE_CLIENT).at(40.0)
 
     assert ladder.times("timed out") == [32.0]
-    assert ladder.state == TERMINATED
+    assert ladder.state == OVER
 
 
 def test_an_invite_over_a_reliable_transport_is_sent_once():
@@ -84,7 +83,7 @@ def test_repeated_refusals_are_absorbed_for_32_s_unless_the_transport_is_reliabl
 ):
     ladder = Ladder(INVITE_CLIENT, reliable=reliable).at(1.0, "3xx-6xx").at(until_s)
 
-    assert ladder.state == TERMINATED
+    assert ladder.state == OVER
 
 
 def test_every_2xx_is_delivered_for_64_round_trips_because_each_needs_its_ack():
@@ -98,7 +97,7 @@ def test_a_broken_transport_ends_the_wait_for_an_answer():
     ladder = Ladder(INVITE_CLIENT).at(0.3, "broken")
 
     assert ladder.times("broken") == [0.3]
-    assert ladder.state == TERMINATED
+    assert ladder.state == OVER
 
 
 # -- other requests, client
@@ -124,7 +123,7 @@ def test_a_final_response_is_delivered_once_and_its_repetitions_are_absorbed_for
     ladder = Ladder(NON_INVITE_CLIENT).at(1.0, "2xx").at(2.0, "2xx")
 
     assert ladder.times("deliver") == [1.0]
-    assert ladder.at(6.0).state == TERMINATED
+    assert ladder.at(6.0).state == OVER
 
 
 # -- INVITE, server
@@ -141,7 +140,7 @@ def test_a_refusal_is_sent_again_until_it_is_acknowledged():
     ladder = Ladder(INVITE_SERVER).at(1.0, "tell 3xx-6xx").at(4.0, "ACK").at(40.0)
 
     assert ladder.times("send") == [1.0, 1.5, 2.5]
-    assert ladder.state == TERMINATED
+    assert ladder.state == OVER
 
 
 def test_a_refusal_is_sent_again_at_most_every_4_s_and_given_up_after_64_round_trips():
@@ -156,7 +155,7 @@ def test_an_acknowledgement_that_comes_again_is_absorbed_for_5_s():
 
     assert ladder.times("deliver") == [0.0]
     assert ladder.state == "confirmed"
-    assert ladder.at(6.2).state == TERMINATED
+    assert ladder.at(6.2).state == OVER
 
 
 def test_after_a_2xx_invites_are_absorbed_and_acknowledgements_delivered():
@@ -164,7 +163,7 @@ def test_after_a_2xx_invites_are_absorbed_and_acknowledgements_delivered():
 
     assert ladder.times("send") == [1.0]
     assert ladder.times("deliver") == [0.0, 1.2]
-    assert ladder.at(33.0).state == TERMINATED
+    assert ladder.at(33.0).state == OVER
 
 
 def test_a_2xx_is_sent_again_when_the_user_says_so():
@@ -187,11 +186,11 @@ def test_a_request_that_comes_again_gets_its_final_response_again_for_64_round_t
     ladder = Ladder(NON_INVITE_SERVER).at(0.1, "tell 2xx").at(0.5, "request").at(1.5, "request")
 
     assert ladder.times("send") == [0.1, 0.5, 1.5]
-    assert ladder.at(32.1).state == TERMINATED
+    assert ladder.at(32.1).state == OVER
 
 
 def test_over_a_reliable_transport_nothing_has_to_be_absorbed():
-    assert Ladder(NON_INVITE_SERVER, reliable=True).at(0.1, "tell 2xx").at(0.1).state == TERMINATED
+    assert Ladder(NON_INVITE_SERVER, reliable=True).at(0.1, "tell 2xx").at(0.1).state == OVER
 
 
 def test_a_request_is_answered_once():
@@ -207,7 +206,7 @@ def test_a_request_is_answered_once():
 def test_every_state_of_a_table_can_be_reached_and_left(table: Table):
     reached = {row.state for rows in table.values() for row in rows.values()}
 
-    assert reached == {*table, TERMINATED} - {""}
+    assert reached == {*table, OVER} - {""}
 
 
 @pytest.mark.parametrize("table", TABLES)
