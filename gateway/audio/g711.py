@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 with warnings.catch_warnings():
     # The standard library's audioop left with Python 3.13, where audioop-lts brings the same module back:
@@ -20,7 +20,7 @@ _PCM16_BYTES: Final = 2
 class Codec:
     """One of G.711's two laws. `name`: as in SDP, in lower case. `silence`: the code of the smallest level."""
 
-    name: str
+    name: Literal["pcmu", "pcma"]
     silence: bytes
     _expand: Callable[[bytes, int], bytes]
     _compress: Callable[[bytes, int], bytes]

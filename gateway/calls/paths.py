@@ -1,4 +1,4 @@
-"""The two ways audio takes through a call, each a row of the picture in the README."""
+"""The way of the agent's audio through a call, the lower row of the picture in the README."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from gateway.media.heard import HeardLedger, ItemHeard
 from gateway.media.playout import FRAME_MS, MOST_QUEUED_MS, Playout
 from gateway.media.stereo import StereoMix
 
-__all__ = ["Downlink", "Uplink"]
+__all__ = ["Downlink"]
 
 _LINE_HZ = 8000
 
@@ -19,22 +19,6 @@ _FILTER_MS = 2
 
 # How long a leg that confirms playout may take to do so after the audio must have been played.
 _CONFIRM_S = 1.0
-
-
-class Uplink:
-    """Caller to one session of a voice: G.711 in, audio as the voice wants it out."""
-
-    def __init__(self, codec: Codec, audio: AudioFormat) -> None:
-        self._codec = codec
-        self._voice_codec = CODECS[audio.encoding] if audio.encoding != "pcm" else None
-        self._resampler = resampler(_LINE_HZ, audio.rate_hz)
-
-    def carry(self, payload: bytes) -> bytes:
-        if self._voice_codec is None:
-            return self._resampler.feed(self._codec.decode(payload))
-        if self._voice_codec is self._codec:
-            return payload  # untouched
-        return self._voice_codec.encode(self._codec.decode(payload))
 
 
 class Downlink:

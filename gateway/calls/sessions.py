@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from gateway.audio.g711 import Codec
 from gateway.calls.attempts import Attempts, Next
-from gateway.calls.paths import Uplink
-from gateway.contracts import CloseVoice, Fact, OpenVoice, Output, VoiceMessage, VoiceTraits
+from gateway.contracts import AudioFormat, CloseVoice, Fact, OpenVoice, Output, VoiceMessage, VoiceTraits
 from gateway.media.backlog import Backlog
+from gateway.voice.conversion import Conversion
 from gateway.voice.history import History
 from gateway.voice.session_core import SessionCore
 from gateway.voice.session_events import SessionReady
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Sessions"]
 
+_LINE_HZ = 8000
 _MOST_APPEND_BYTES = 8_000  # G.711, a second: a gap that is filled with silence comes in one piece
 _STOOD_S = 5.0  # a session that lasted so long has worked, even if nobody spoke
 _STANDBY_AGAIN_S = 15.0  # a standby that could not be had; there are minutes left
@@ -30,7 +31,7 @@ _STANDBY_AGAIN_S = 15.0  # a standby that could not be had; there are minutes le
 class Link:
     """One session, its number in the call and the way of the caller's audio to it."""
 
-    def __init__(self, number: int, session: SessionCore, uplink: Uplink) -> None:
+    def __init__(self, number: int, session: SessionCore, uplink: Conversion) -> None:
         self.number = number
         self.session = session
         self.open_since: float | None = None
@@ -67,7 +68,7 @@ class Sessions:
         self.history = History()
         self.backlog = Backlog()
         self._new_session = new_session
-        self._codec = codec
+        self._line = AudioFormat(encoding=codec.name, rate_hz=_LINE_HZ)
         self._numbers = numbers
         self._emit = emit
         self._renew_s = renew_s
@@ -184,7 +185,7 @@ class Sessions:
 
     def _open(self, voice: VoiceTraits) -> Link:
         session = self._new_session(voice, self.history)
-        link = Link(self._numbers(), session, Uplink(self._codec, voice.input))
+        link = Link(self._numbers(), session, Conversion(self._line, voice.input))
         session.connect()
         self._emit(OpenVoice(session=link.number, agent=session.agent.name, backend=voice.name))
         return link

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.audio.g711 import CODECS
-from gateway.calls.paths import Downlink, Uplink
+from gateway.calls.paths import Downlink
 from gateway.contracts import AudioFormat, Heard
 from gateway.media.stereo import StereoMix
 from tests.calls.line import Line
@@ -40,45 +40,6 @@ def played_out(path: Downlink, line: Line, *, until_ms: int = 10_000) -> bytes:
     for at_ms in range(0, until_ms, 20):
         path.pump(at_ms / 1000)
     return line.audio
-
-
-# -- caller to voice
-
-
-def test_a_voice_of_the_same_codec_gets_the_callers_bytes_untouched():
-    assert Uplink(PCMU, PHONE).carry(EVERY_CODE) == EVERY_CODE
-
-
-def test_a_voice_of_the_other_codec_gets_the_same_sound():
-    carried = Uplink(PCMA, PHONE).carry(EVERY_CODE)
-
-    assert carried == PCMU.encode(PCMA.decode(EVERY_CODE))
-
-
-def test_a_linear_voice_gets_as_many_milliseconds_as_the_caller_spoke():
-    frames = [Uplink(PCMU, form).carry(bytes(160)) for form in (PCM, PCM_16, AudioFormat(rate_hz=8000))]
-
-    assert [len(frame) for frame in frames] == [960, 640, 320]
-
-
-def test_a_linear_voice_at_the_lines_rate_gets_the_decoded_samples():
-    assert Uplink(PCMU, AudioFormat(rate_hz=8000)).carry(EVERY_CODE) == PCMU.decode(EVERY_CODE)
-
-
-def test_frames_are_one_stream_to_the_voice():
-    whole, parts = Uplink(PCMU, PCM), Uplink(PCMU, PCM)
-
-    pieces = [parts.carry(EVERY_CODE[at : at + 160]) for at in range(0, len(EVERY_CODE), 160)]
-
-    assert b"".join(pieces) == whole.carry(EVERY_CODE)
-
-
-def test_every_session_has_a_stream_of_its_own():
-    first = Uplink(PCMU, PCM)
-    before = first.carry(EVERY_CODE)
-    first.carry(EVERY_CODE)
-
-    assert Uplink(PCMU, PCM).carry(EVERY_CODE) == before
 
 
 # -- voice to caller

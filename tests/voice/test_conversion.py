@@ -137,3 +137,34 @@ def test_where_nothing_went_in_there_is_no_rest(source: AudioFormat, target: Aud
 
 def _delay_s(source: AudioFormat, target: AudioFormat) -> float:
     return 0.0010 if 8000 not in {source.rate_hz, target.rate_hz} else 0.0015
+
+
+# -- what a caller says, on its way to a voice
+
+PCMU, PCMA = CODECS["pcmu"], CODECS["pcma"]
+LINE = {name: AudioFormat(encoding=CODECS[name].name, rate_hz=8000) for name in CODECS}
+EVERY_CODE = bytes(range(256)) * 5
+
+
+def test_every_code_reaches_a_voice_of_the_other_law_as_the_same_sound():
+    carried = Conversion(LINE["pcma"], LINE["pcmu"]).carry(EVERY_CODE)
+
+    assert carried == PCMU.encode(PCMA.decode(EVERY_CODE))
+
+
+def test_a_linear_voice_at_the_lines_rate_gets_the_decoded_samples():
+    assert Conversion(LINE["pcmu"], AudioFormat(rate_hz=8000)).carry(EVERY_CODE) == PCMU.decode(EVERY_CODE)
+
+
+def test_a_linear_voice_gets_as_many_milliseconds_as_the_caller_spoke():
+    forms = (AudioFormat(), AudioFormat(rate_hz=16_000), AudioFormat(rate_hz=8000))
+
+    assert [len(Conversion(LINE["pcmu"], form).carry(bytes(160))) for form in forms] == [960, 640, 320]
+
+
+def test_every_session_has_a_stream_of_its_own():
+    first = Conversion(LINE["pcmu"], AudioFormat())
+    before = first.carry(EVERY_CODE)
+    first.carry(EVERY_CODE)
+
+    assert Conversion(LINE["pcmu"], AudioFormat()).carry(EVERY_CODE) == before
