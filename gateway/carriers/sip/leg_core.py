@@ -166,6 +166,8 @@ class SipLegCore:
                 self._over(message, now)
             case wire.MediaFailed():
                 self._end(EndReason.CARRIER_LOST, now, message.detail)
+            case wire.MessagePassed():
+                pass  # the ladder's
             case _:
                 assert_never(message)
 

@@ -29,6 +29,7 @@ __all__ = [
     "FromSip",
     "MediaAgreed",
     "MediaFailed",
+    "MessagePassed",
     "Ringing",
     "TransferAsked",
     "TransferTold",
@@ -124,7 +125,23 @@ class MediaFailed(_Message, frozen=True, tag="media.failed"):
     detail: str = ""
 
 
-FromSip = Ringing | MediaAgreed | DigitInformed | TransferAsked | TransferTold | CallOver | MediaFailed
+class MessagePassed(_Message, frozen=True, tag="sip.message"):
+    """A message of SIP passed, for the report's ladder; nothing follows from it.
+
+    `sent`: by us. `line`: what it is, without any address: "INVITE", "180 Ringing". `cseq`: "1 INVITE". `transport`:
+    "UDP", "TCP", "TLS". `headers`: those that name nobody, as they were; credentials as "<hidden>". `sdp`: its body,
+    where that is a description, its keys hidden.
+    """
+
+    sent: bool
+    line: str
+    cseq: str
+    transport: str = "UDP"
+    headers: tuple[tuple[str, str], ...] = ()
+    sdp: str = ""
+
+
+FromSip = Ringing | MediaAgreed | DigitInformed | TransferAsked | TransferTold | CallOver | MediaFailed | MessagePassed
 
 _decoder: msgspec.json.Decoder[FromSip] = msgspec.json.Decoder(FromSip)
 
