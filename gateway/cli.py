@@ -101,7 +101,7 @@ def realtime_server(config: Path | None, host: str, port: int, script: str | Non
 )
 def replay(folders: tuple[Path, ...], accept: bool) -> None:
     """Feed recorded calls to new cores and compare every output, byte for byte."""
-    from gateway.serve import build_core
+    from gateway.building import build_core
 
     run = traces.accept if accept else traces.replay
     verdicts = [run(folder, build_core) for folder in folders]

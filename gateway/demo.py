@@ -16,7 +16,7 @@ from gateway.contracts import Fact
 from gateway.dialplan.plan import load
 from gateway.net.tasks import run_in_thread, unwrapped
 from gateway.process import Running, obey_signals, run_process
-from gateway.serve import build_core
+from gateway.building import build_core
 from gateway.settings import Secrets, Settings, read_settings
 from gateway.telemetry.log import configure
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount

@@ -1,4 +1,4 @@
-"""The gateway put together: what a call is built of, and the three rings it lives in. Read this second.
+"""The gateway put together: its carriers' doors, who is let in, and the three rings that calls live in. Read this second.
 
     plumbing      clock, voice, disk, metrics         ends last
       calls       one task tree a call                gets a deadline when draining
@@ -9,91 +9,39 @@ drain, refuses new ones, and closes when the last call is gone.
 """
 
 import dataclasses
-import datetime as dt
 import functools
-import random
-import secrets as tokens
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
-import msgspec
 import structlog
 import trio
 
-from gateway.calls.barge_in import BargeInSettings
-from gateway.calls.call import Call, Services
-from gateway.calls.core import CallCore
+from gateway.building import CallBuilder
+from gateway.calls.call import Services
 from gateway.calls.measures import Measures
-from gateway.calls.record import CallRecord, utc_now
-from gateway.calls.recording import Recording
 from gateway.calls.repair import repair_recordings
-from gateway.calls.settings import CallSettings
 from gateway.calls.shipped_clips import load_clip
 from gateway.calls.supervisor import Supervisor
-from gateway.carriers.sip.leg_core import SipLegCore
-from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
-from gateway.carriers.twilio.leg_core import TwilioLegCore
-from gateway.carriers.twilio.media import PATH as MEDIA_PATH
-from gateway.carriers.twilio.media import MediaRoute
-from gateway.carriers.twilio.public_url import PublicUrl
-from gateway.carriers.twilio.rest import TwilioRest
-from gateway.carriers.twilio.signature import SignatureCheck
-from gateway.carriers.twilio.twiml import connect_stream
-from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
+from gateway.carriers.twilio.door import TwilioDoor
 from gateway.config import ConfigError
-from gateway.contracts import CallLeg, EndReason, Fact, LegCore, RunBlocking, VoiceBackend
+from gateway.contracts import CallLeg, EndReason, Fact, RunBlocking, VoiceBackend
 from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
-from gateway.dialplan.steps import StepMachine
-from gateway.media.stereo import StereoMix
-from gateway.net.doors import Door, PostRoute, UpgradeRoute, open_door
+from gateway.incoming import Admission, Admit, NewCall, Refuse
+from gateway.net.doors import Door, open_door
 from gateway.net.pacing import PacingClock
 from gateway.settings import Secrets, Settings
 from gateway.telemetry.lag import watch_loop
 from gateway.telemetry.metrics import Metrics
-from gateway.traces.format import Header
 from gateway.traces.pseudonyms import Pseudonyms
-from gateway.traces.recorder import Recorder
 from gateway.voice.tool_runs import run_tool
 
-__all__ = ["Gateway", "Parts", "build_core"]
-
-# The leg cores by the name that traces know them by. A new carrier is one line here.
-LEG_CORES: Mapping[str, Callable[[str, random.Random], LegCore]] = {
-    "sip": lambda call, rng: SipLegCore(call, rng=rng),
-    "twilio": lambda call, _rng: TwilioLegCore(call),
-}
+__all__ = ["Gateway", "Parts", "Synthesize", "Watch"]
 
 Synthesize = Callable[[str, str | None], Awaitable[bytes]]
 Watch = Callable[[str, Fact], None]
-
-
-class TraceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trace's header keeps of the settings, to build the same core again."""
-
-    carrier_call: str
-    call: CallSettings
-
-
-def build_core(header: Header, mix: StereoMix | None = None) -> CallCore:
-    """The core of the call that `header` describes, new. The same for a live call and for its replay.
-
-    `mix`: gathers the recording of a live call.
-    """
-    plan = msgspec.convert(header.plan, Plan)
-    settings = msgspec.convert(header.settings, TraceSettings)
-    return CallCore(
-        LEG_CORES[header.carrier](settings.carrier_call, random.Random(f"leg {header.seed}")),
-        lambda call: StepMachine(plan.steps, call, plan.fallback),
-        plan.agents,
-        frozenset(plan.destinations),
-        settings.call,
-        rng=random.Random(header.seed),
-        mix=mix,
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +66,10 @@ class Parts:
 
 
 class Gateway:
-    """One gateway. `run` it; lead connections to `door`; `drain` it or cancel it."""
+    """One gateway. `run` it; lead connections to `door`; `drain` it or cancel it.
+
+    `sip`: SIP's sockets and calls; None: no setting opens one.
+    """
 
     def __init__(self, settings: Settings, secrets: Secrets, public_url: str, parts: Parts) -> None:
         self._settings = settings
@@ -126,14 +77,12 @@ class Gateway:
         self._dialplan = parts.dialplan
         self._metrics = parts.metrics
         self._log = parts.log
-        self._folder = Path(settings.calls.folder) if settings.calls.folder else None
-        self._pseudonyms: Pseudonyms | None = None
-        self._twilio: TwilioCalls | None = None
         self._drain_time = trio.CancelScope()
         self._measures = Measures(parts.metrics)
         self.clock = PacingClock()
         self._doors: trio.Nursery | None = None
         self._calls: trio.Nursery | None = None
+        self._builder: CallBuilder | None = None
         self.supervisor = Supervisor(
             most_active=settings.calls.max_active,
             run_blocking=parts.run_blocking,
@@ -150,24 +99,29 @@ class Gateway:
             watch=self._watch,
             clear_took=parts.metrics.clear_latency_s.observe,
         )
-        self.door = Door(*self._twilio_routes(secrets, public_url))
+        self._twilio = self._twilio_door(secrets, public_url)
+        self.sip: Any = None
+        # Without an auth token there are no routes of Twilio's, and the door answers 404.
+        self.door = (
+            Door(self._twilio.posts, self._twilio.upgrades) if self._twilio is not None else Door({}, {})
+        )
 
     # -- the rings
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until drained or cancelled. Started when calls can be taken.
 
-        Raises `ConfigError` for a folder that calls cannot be written to.
+        Raises `ConfigError` for a folder that calls cannot be written to, or an address of SIP that cannot be opened.
         """
-        if self._folder is not None:
-            self._pseudonyms = await self._parts.run_blocking(self._open_folder, self._folder)
-            await self._parts.run_blocking(repair_recordings, self._folder, self._log)
+        self._builder = await self._open_calls()
         async with trio.open_nursery() as plumbing:
             plumbing.start_soon(self.clock.run)
             for backend in self._parts.backends:
                 plumbing.start_soon(backend.run)
             plumbing.start_soon(self.supervisor.flush)
             plumbing.start_soon(watch_loop, self._metrics, self._log)
+            if self.sip is not None:
+                await plumbing.start(self.sip.run)
             async with trio.open_nursery() as self._calls, trio.open_nursery() as self._doors:
                 task_status.started()
                 await trio.sleep_forever()  # until drained
@@ -193,6 +147,8 @@ class Gateway:
     async def drain(self) -> None:
         """Take no new call, let those that are finish for as long as the settings give them, then end."""
         self.supervisor.draining = True
+        if self.sip is not None:
+            self.sip.drain()
         self._metrics.draining.set(1)
         active = len(self.supervisor.active)
         self._log.info("gateway.draining", calls=active, at_most_s=self._settings.calls.drain_s)
@@ -222,152 +178,66 @@ class Gateway:
 
     # -- who answers
 
-    def _admit(self, incoming: IncomingCall) -> Admission:
+    def admit(self, new: NewCall) -> Admission:
         """At the door, before a call exists."""
         if self.supervisor.draining:
-            return self._refuse("draining", "busy")
+            return self._refuse("busy", "draining")
         if self.supervisor.full(self._coming()):
-            return self._refuse("too_many_calls", "busy")
-        plan = self._plan_for(incoming)
+            return self._refuse("busy", "too_many_calls")
+        plan = self._plan_for(new)
         if plan is None:
-            return self._refuse("no_route", "rejected")
+            return self._refuse("rejected", "no_route")
         if plan.rejection is not None:
-            return self._refuse("plan", plan.rejection)
+            return self._refuse(plan.rejection, "plan")
         return Admit()
 
     def _coming(self) -> int:
-        """How many callers have been let in, and not begun to stream."""
-        return self._twilio.waiting(trio.current_time()) if self._twilio is not None else 0
+        return self._twilio.coming() if self._twilio is not None else 0
 
-    def _refuse(self, why: str, reason: str) -> Refuse:
+    def _refuse(
+        self,
+        reason: Literal["busy", "rejected"],
+        why: Literal["draining", "too_many_calls", "no_route", "plan"],
+    ) -> Refuse:
         self._metrics.calls_rejected.labels(reason=why).inc()
         self._log.info("call.rejected", why=why)
-        return Refuse("busy" if reason == "busy" else "rejected")
+        return Refuse(reason, why)
 
-    def _plan_for(self, incoming: IncomingCall) -> Plan | None:
-        return route(self._dialplan, incoming.called, incoming.caller)
+    def _plan_for(self, new: NewCall) -> Plan | None:
+        return route(self._dialplan, new.called, new.caller)
 
     # -- one call
 
-    async def _host(self, leg: CallLeg, incoming: IncomingCall) -> None:
+    async def host(self, leg: CallLeg, new: NewCall, plan: Plan | None = None) -> EndReason | None:
+        """Have a call as long as it lasts: how it ended; None: it could not even begin. `plan`: not the dialplan's."""
+        plan = plan or self._plan_for(new)
+        if plan is None or self._builder is None:
+            raise AssertionError("a call was admitted that has no plan")
         try:
-            call, folder = self._build(leg, incoming)
-        except Exception:  # noqa: BLE001 - containment: Twilio tells this caller that we are sorry
-            self._log.exception("call.not_built", carrier_call=incoming.call_sid)
-            return
+            call, folder = self._builder.build(leg, new, plan)
+        except Exception:  # noqa: BLE001 - containment: the carrier tells this caller that we are sorry
+            self._log.exception("call.not_built", carrier_call=new.carrier_call)
+            return None
         self._measures.began(call.record)
         await self.supervisor.host(call, folder)
+        return call.reason
 
-    def _build(self, leg: CallLeg, incoming: IncomingCall) -> tuple[Call, Path | None]:
-        plan = self._plan_for(incoming)
-        if plan is None:
-            raise AssertionError("a call was admitted that has no plan")
-        call_id = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{tokens.token_hex(4)}"
-        header = self._header(call_id, incoming, plan)
-        folder = self._folder / call_id if self._folder is not None else None
-        mix = StereoMix() if folder is not None else None
-        call = Call(
-            call_id=call_id,
-            core=build_core(header, mix),
-            leg=leg,
-            agents=plan.agents,
-            services=self._services,
-            record=CallRecord(
-                call=call_id,
-                carrier=header.carrier,
-                carrier_call=incoming.call_sid,
-                caller=header.caller,
-                called=header.called,
-                plan=plan.name,
-                backend=header.backend,
-                started_at=utc_now(),
-            ),
-            trace=Recorder(folder, header) if folder is not None else None,
-            recording=Recording(folder, mix) if folder is not None and mix is not None else None,
-            log=self._log.bind(call=call_id),
-        )
-        return call, folder
+    async def _host(self, leg: CallLeg, new: NewCall) -> None:
+        await self.host(leg, new)
 
-    def _header(self, call_id: str, incoming: IncomingCall, plan: Plan) -> Header:
-        voice, barge_in = self._settings.voice, self._settings.barge_in
-        settings = TraceSettings(
-            carrier_call=incoming.call_sid,
-            call=CallSettings(
-                voices=tuple(backend.traits for backend in self._parts.backends),
-                longest_s=self._settings.calls.longest_s,
-                idle_s=voice.idle_s,
-                dead_air_s=voice.dead_air_s,
-                renew_s=voice.renew_s,
-                barge_in=BargeInSettings(min_speech_ms=barge_in.min_speech_ms, min_words=barge_in.min_words),
-            ),
-        )
-        name = self._pseudonyms.name if self._pseudonyms is not None else str
-        return Header(
-            call_id=call_id,
-            carrier="twilio",
-            backend=self._parts.backends[0].traits.name,
-            caller=name(incoming.caller),
-            called=name(incoming.called),
-            plan=msgspec.to_builtins(plan),
-            agents={},
-            settings=msgspec.to_builtins(settings),
-            seed=random.getrandbits(32),
-            wall_time=utc_now(),
-            gateway_version=_version(),
-        )
+    def _start(self, leg: CallLeg, new: NewCall) -> None:
+        """Host a call that is not in a connection's task."""
+        if self._calls is None:
+            raise RuntimeError("the gateway does not run")
+        self._calls.start_soon(self._host, leg, new)
 
-    def _watch(self, call_id: str, fact: Fact) -> None:
-        self._measures.happened("twilio", fact)
-        self._parts.watch(call_id, fact)
-
-    async def _load_clip(self, name: str) -> bytes:
-        return await load_clip(name, self._parts.run_blocking)
-
-    async def _run_tool(self, name: str, arguments: str) -> str:
-        run_blocking = self._parts.run_tool_blocking or self._parts.run_blocking
-        return await run_tool(self._dialplan.tools, name, arguments, run_blocking, self._log)
-
-    # -- Twilio
-
-    def _twilio_routes(
-        self, secrets: Secrets, public_url: str
-    ) -> tuple[dict[str, PostRoute], dict[str, UpgradeRoute]]:
-        """Without an auth token there are none, and the door answers 404."""
-        if not secrets.twilio_auth_tokens():
-            return {}, {}
-        auth_tokens = secrets.twilio_auth_tokens()
-        url = PublicUrl(public_url)
-        check = SignatureCheck(auth_tokens, url)
-        calls = TwilioCalls(self._admit, lambda token: _connect(url, token), lambda: tokens.token_urlsafe(16))
-        self._twilio = calls
-        rest = None
-        if secrets.twilio_account_sid is not None and self._parts.client is not None:
-            account_sid = secrets.twilio_account_sid.reveal()
-            rest = TwilioRest(account_sid, auth_tokens[0], self._parts.client, random.Random())
-        forms = SignedForms(check, self._refused_request)
-        media = MediaRoute(
-            check,
-            calls,
-            self._host,
-            destinations=self._dialplan.destinations,
-            rest=rest,
-            on_refused=self._refused_request,
-            on_zombie=lambda sid, detail: self._log.error("call.not_ended", carrier_call=sid, detail=detail),
-        )
-        posts: dict[str, PostRoute] = {
-            "/twilio/voice": VoiceRoute(forms, calls),
-            "/twilio/after": AfterRoute(forms, calls),
-            "/twilio/status": StatusRoute(forms, calls, self._stream_reported),
-        }
-        return posts, {MEDIA_PATH: media}
-
-    def _refused_request(self, kind: str) -> None:
-        self._metrics.signature_failures.labels(carrier="twilio", kind=kind).inc()
-        self._log.warning("request.refused", kind=kind)
-
-    def _stream_reported(self, call_sid: str, event: str, error: str) -> None:
-        if error:
-            self._log.warning("stream.failed", carrier_call=call_sid, twilio_event=event, detail=error)
+    async def _open_calls(self) -> CallBuilder:
+        folder = Path(self._settings.calls.folder) if self._settings.calls.folder else None
+        pseudonyms = None
+        if folder is not None:
+            pseudonyms = await self._parts.run_blocking(self._open_folder, folder)
+            await self._parts.run_blocking(repair_recordings, folder, self._log)
+        return CallBuilder(self._settings, self._services, self._log, folder=folder, pseudonyms=pseudonyms)
 
     def _open_folder(self, folder: Path) -> Pseudonyms:
         try:
@@ -378,21 +248,37 @@ class Gateway:
                 f"calls.folder = {str(folder)!r}: {error}; it must be a folder of ours"
             ) from None
 
+    def _watch(self, call_id: str, fact: Fact) -> None:
+        call = self.supervisor.active.get(call_id)
+        if call is not None:
+            self._measures.happened(call.record.carrier, fact)
+        self._parts.watch(call_id, fact)
+
+    async def _load_clip(self, name: str) -> bytes:
+        return await load_clip(name, self._parts.run_blocking)
+
+    async def _run_tool(self, name: str, arguments: str) -> str:
+        run_blocking = self._parts.run_tool_blocking or self._parts.run_blocking
+        return await run_tool(self._dialplan.tools, name, arguments, run_blocking, self._log)
+
+    # -- the carriers
+
+    def _twilio_door(self, secrets: Secrets, public_url: str) -> TwilioDoor | None:
+        if not secrets.twilio_auth_tokens():
+            return None
+        account_sid = secrets.twilio_account_sid
+        return TwilioDoor(
+            secrets.twilio_auth_tokens(),
+            public_url,
+            admit=self.admit,
+            host=self._host,
+            destinations=self._dialplan.destinations,
+            account_sid=account_sid.reveal() if account_sid is not None else None,
+            client=self._parts.client,
+            metrics=self._metrics,
+            log=self._log,
+        )
+
 
 _END_S = 7.0  # a teardown has two seconds to be polite, two for the trace and two for the record
 _LOOK_S = 0.2
-
-
-def _connect(url: PublicUrl, token: str) -> str:
-    return connect_stream(
-        action_url=url.http("/twilio/after"),
-        stream_url=url.websocket(f"{MEDIA_PATH}{token}"),
-        status_url=url.http("/twilio/status"),
-    )
-
-
-def _version() -> str:
-    try:
-        return version("voice-gateway")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "unknown"

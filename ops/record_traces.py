@@ -21,9 +21,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from gateway.building import build_core
 from gateway.config import Secret
 from gateway.contracts import Fact
-from gateway.serve import Gateway, Parts, build_core
+from gateway.serve import Gateway, Parts
 from gateway.settings import Secrets
 from gateway.telemetry.log import configure
 from gateway.telemetry.metrics import Metrics

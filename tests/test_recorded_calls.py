@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.serve import build_core
+from gateway.building import build_core
 from gateway.traces import replay, report_lines
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO, TRACE
 from ops.recorded_calls import CALLS

@@ -17,7 +17,7 @@ class Measures:
         self._metrics = metrics
 
     def began(self, record: CallRecord) -> None:
-        self._metrics.calls_active.labels(carrier=record.carrier, direction="inbound").inc()
+        self._metrics.calls_active.labels(carrier=record.carrier, direction=record.direction).inc()
 
     def happened(self, carrier: str, fact: Fact) -> None:
         """Something happened in a call."""
@@ -50,9 +50,9 @@ class Measures:
         if {"call.started", "session.opened"} <= at_ms.keys():
             connect_ms = at_ms["session.opened"] - at_ms["call.started"]
             metrics.backend_connect_s.observe(connect_ms / 1000)
-        inbound = {"carrier": record.carrier, "direction": "inbound"}
-        metrics.calls_active.labels(**inbound).dec()
-        metrics.calls.labels(**inbound, result=str(record.reason)).inc()
+        kind = {"carrier": record.carrier, "direction": record.direction}
+        metrics.calls_active.labels(**kind).dec()
+        metrics.calls.labels(**kind, result=str(record.reason)).inc()
         metrics.call_duration_s.observe(record.duration_ms / 1000)
         metrics.recordings.labels(result=record.recording.partition(":")[0]).inc()
         dropped = metrics.audio_dropped_ms.labels(leg="caller", reason="overflow")

@@ -22,14 +22,19 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class CallRecord(msgspec.Struct, kw_only=True):
-    """`call.json`. `caller` and `called` are pseudonyms unless numbers are kept. Times are in UTC."""
+    """`call.json`. `caller` and `called` are pseudonyms unless numbers are kept. Times are in UTC.
+
+    `headers`: of the carrier's, those that the settings let through.
+    """
 
     version: int = 1
     call: str
     carrier: str
     carrier_call: str
+    direction: str = "inbound"
     caller: str
     called: str
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     plan: str
     backend: str
     started_at: str

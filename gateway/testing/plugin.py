@@ -49,7 +49,7 @@ def replay(request: pytest.FixtureRequest) -> Callable[[str | Path], None]:
     """Replay a recorded call, or every call in a folder; the test fails where one output is not as recorded."""
 
     def replay_all(path: str | Path) -> None:
-        from gateway.serve import build_core
+        from gateway.building import build_core
         from gateway.testing.paths import find_path
         from gateway.traces import replay as replay_call
         from gateway.traces import report_lines

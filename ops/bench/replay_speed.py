@@ -2,7 +2,7 @@
 
     python ops/bench/replay_speed.py                                    a synthetic call of 60 minutes
     python ops/bench/replay_speed.py --minutes 5
-    python ops/bench/replay_speed.py --folder calls/01J... --build-core gateway.serve:build_core
+    python ops/bench/replay_speed.py --folder calls/01J... --build-core gateway.building:build_core
 
 The synthetic call has 50 ticks, 50 caller frames and, half of the time, 50 voice deltas a second; its core
 only copies audio, so what is measured is the recorder, the reader and the comparison. A call of 60 minutes

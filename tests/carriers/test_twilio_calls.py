@@ -12,14 +12,12 @@ from gateway.carriers.twilio import twiml
 from gateway.carriers.twilio.calls import (
     KEEP_S,
     MOST_CALLS,
-    Admission,
-    Admit,
     IncomingCall,
     LastWord,
-    Refuse,
     Stream,
     TwilioCalls,
 )
+from gateway.incoming import Admission, Admit, Refuse
 
 IN_PROGRESS = "in-progress"
 DIAL = twiml.dial("+15550001111", caller_id=None)

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.carriers.twilio.calls import Admission, Admit, IncomingCall, Refuse, TwilioCalls
+from gateway.carriers.twilio.calls import IncomingCall, TwilioCalls
 from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.carriers.twilio.leg_core import TwilioLegCore
 from gateway.carriers.twilio.media import PATH, MediaRoute
@@ -18,6 +18,7 @@ from gateway.carriers.twilio.signature import SignatureCheck
 from gateway.carriers.twilio.twiml import SORRY, connect_stream
 from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
 from gateway.contracts import CallerAudio, EndReason, LegEnded, LegLost
+from gateway.incoming import Admission, Admit, Refuse
 from gateway.net.doors import Door, PostRoute
 from gateway.net.tasks import open_tasks
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount

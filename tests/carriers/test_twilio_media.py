@@ -11,13 +11,14 @@ import trio
 import trio.testing
 
 from gateway.carriers.twilio import twiml
-from gateway.carriers.twilio.calls import Admit, IncomingCall, TwilioCalls
+from gateway.carriers.twilio.calls import IncomingCall, TwilioCalls
 from gateway.carriers.twilio.leg import TwilioLeg
 from gateway.carriers.twilio.media import MediaRoute
 from gateway.carriers.twilio.public_url import PublicUrl
 from gateway.carriers.twilio.rest import TwilioRest
 from gateway.carriers.twilio.signature import SignatureCheck, sign
 from gateway.contracts import EndReason, LegLost, TransferFailed
+from gateway.incoming import Admit
 from gateway.net.doors import Answer, Head
 from gateway.net.websocket import WebSocket, WebSocketClosed, accept, connect
 

@@ -17,7 +17,7 @@ from gateway.contracts import (
     LegEvent,
     LegStarted,
 )
-from gateway.serve import LEG_CORES
+from gateway.building import LEG_CORES
 from tests.contracts.leg_peers import PEERS, Message
 
 TICK_S = 0.02

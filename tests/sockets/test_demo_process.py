@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.serve import build_core
+from gateway.building import build_core
 from gateway.traces import replay
 from tests.sockets.gateway_process import run_gateway
 from tests.voice.offline import needs_models

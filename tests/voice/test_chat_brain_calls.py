@@ -12,7 +12,7 @@ from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
 from gateway.dialplan.actions.hang_up import HangUp
 from gateway.dialplan.plan import Dialplan, Plan
-from gateway.serve import build_core
+from gateway.building import build_core
 from gateway.testing.fake_chat import ChatReply, FakeChat
 from gateway.testing.live import LiveGateway, inline, live_gateway
 from gateway.testing.twilio_caller import Caller

@@ -16,8 +16,9 @@ from typing import Literal, assert_never
 import msgspec
 
 from gateway.carriers.twilio import twiml
+from gateway.incoming import Admission, Admit, Refuse
 
-__all__ = ["Admission", "Admit", "IncomingCall", "LastWord", "Refuse", "Stream", "TwilioCalls"]
+__all__ = ["IncomingCall", "LastWord", "Stream", "TwilioCalls"]
 
 # Twilio opens the stream right after it has read our answer; 15 s is the most it waits for one.
 TOKEN_S = 30.0
@@ -41,19 +42,6 @@ class IncomingCall(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     called: str
     params: Mapping[str, str]
-
-
-class Admit(msgspec.Struct, frozen=True):
-    """Take the call."""
-
-
-class Refuse(msgspec.Struct, frozen=True):
-    """Do not take it, and let the caller hear why."""
-
-    reason: Literal["busy", "rejected"]
-
-
-Admission = Admit | Refuse
 
 
 @dataclass(slots=True, eq=False)
