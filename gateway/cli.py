@@ -122,11 +122,12 @@ def replay(folders: tuple[Path, ...], accept: bool) -> None:
 )
 def report(folder: Path, output: Path | None) -> None:
     """Write a recorded call as one page: sound, words, and where the time went. It opens without a server."""
+    from gateway.carriers.readers import READERS
     from gateway.report import write_report
     from gateway.traces.reader import TraceUnreadable
 
     try:
-        page = write_report(folder, output)
+        page = write_report(folder, READERS, output)
         size_mb = page.stat().st_size / 1e6
     except (TraceUnreadable, OSError) as error:
         click.echo(f"gateway: {error}", err=True)

@@ -98,12 +98,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 class LegTraits(msgspec.Struct, frozen=True, kw_only=True):
     """What a carrier can do.
 
-    `confirms_playout`: it tells when audio was played. `lead_ms`: how far ahead of the playout we send.
-    `queue_ms`: the most it holds. `sends_digits`: it has digits out.
+    `lead_ms`: how far ahead of the playout we send. `queue_ms`: the most it holds. `sends_digits`: it has digits out,
+    so that nobody has to hear tones.
     """
 
     carrier: str
-    confirms_playout: bool
     lead_ms: int
     queue_ms: int
     sends_digits: bool
@@ -127,6 +126,19 @@ class DigitPressed(msgspec.Struct, frozen=True):
     digit: str
 
 
+class LegHeld(msgspec.Struct, frozen=True):
+    """The far end put us on hold, or (`held` false) took us back: meanwhile nothing that we send is heard."""
+
+    held: bool
+
+
+class LegFact(msgspec.Struct, frozen=True):
+    """Something for log, record and report, from which nothing follows for the call. `name`: `noun.past_participle`."""
+
+    name: str
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class LegTrouble(msgspec.Struct, frozen=True):
     """Something odd from the carrier that the call survives. `what`: one word group for counting."""
 
@@ -139,7 +151,7 @@ class LegEnded(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-LegEvent = LegStarted | CallerAudio | DigitPressed | Heard | LegTrouble | LegEnded
+LegEvent = LegStarted | CallerAudio | DigitPressed | Heard | LegHeld | LegFact | LegTrouble | LegEnded
 
 
 class LegCore(Protocol):
@@ -158,7 +170,17 @@ class LegCore(Protocol):
         """Send G.711 to be played after all that was sent before. Whole 20 ms frames of 160 bytes."""
 
     def clear(self, now: float) -> None:
-        """Have the carrier throw away what it has not played."""
+        """Have the carrier throw away what it has not played. Digits are no audio: those that wait are sent."""
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys behind all that was played so far, where `traits.sends_digits`: 0-9, *, # and A-D.
+
+        They take the place of what is played next, 180 ms each, which should be silence. Raises `ValueError` on what
+        is no digit; those that the far end does not take are a `LegTrouble`.
+        """
+
+    def leave(self, now: float) -> None:
+        """The call ends: say goodbye, and tell how it was. Harmless when repeated, and after `LegEnded`."""
 
     def events(self) -> Sequence[LegEvent]:
         """What happened since the last call of this method."""
@@ -195,6 +217,9 @@ class CallLeg(Protocol):
 
     async def finish(self, reason: EndReason) -> None:
         """End the carrier's call politely. Called once, under a deadline."""
+
+    def last_words(self) -> Sequence[str | bytes]:
+        """What the carrier said that nobody received, or while it finished: for the trace, behind the call's end."""
 
     def release(self) -> None:
         """Give back every resource at once. Never raises; harmless when repeated."""

@@ -25,6 +25,9 @@ class EndReason(enum.StrEnum):
     CARRIER_STALLED = "carrier_stalled"
     CARRIER_INVALID = "carrier_invalid"
     NEVER_STARTED = "never_started"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REFUSED = "refused"
     VOICE_UNAVAILABLE = "voice_unavailable"
     UNAPOLOGIZED = "unapologized"
     BUG = "bug"
@@ -56,6 +59,10 @@ ENDINGS: Mapping[EndReason, Ending] = {
     EndReason.CARRIER_STALLED: Ending("theirs", 500, "resume"),
     EndReason.CARRIER_INVALID: Ending("theirs", 400, "apologize"),
     EndReason.NEVER_STARTED: Ending("theirs", 408, "hangup"),
+    # Calls of ours that nobody took. Who refused gets no answer, and who did not answer is cancelled.
+    EndReason.BUSY: Ending("nobody", 486, "hangup"),
+    EndReason.NO_ANSWER: Ending("nobody", 480, "hangup"),
+    EndReason.REFUSED: Ending("theirs", 603, "hangup"),
     EndReason.VOICE_UNAVAILABLE: Ending("ours", 503, "hangup"),  # the apology was played in the call
     EndReason.UNAPOLOGIZED: Ending("ours", 503, "apologize"),  # the same, but no apology could be played
     EndReason.BUG: Ending("ours", 500, "apologize"),

@@ -24,6 +24,7 @@ from gateway.calls.measures import Measures
 from gateway.calls.repair import repair_recordings
 from gateway.calls.shipped_clips import load_clip
 from gateway.calls.supervisor import Supervisor
+from gateway.carriers.sip.door import SipDoor
 from gateway.carriers.twilio.door import TwilioDoor
 from gateway.config import ConfigError
 from gateway.contracts import CallLeg, EndReason, Fact, RunBlocking, VoiceBackend
@@ -100,7 +101,7 @@ class Gateway:
             clear_took=parts.metrics.clear_latency_s.observe,
         )
         self._twilio = self._twilio_door(secrets, public_url)
-        self.sip: Any = None
+        self.sip = self._sip_door(secrets)
         # Without an auth token there are no routes of Twilio's, and the door answers 404.
         self.door = (
             Door(self._twilio.posts, self._twilio.upgrades) if self._twilio is not None else Door({}, {})
@@ -225,11 +226,11 @@ class Gateway:
     async def _host(self, leg: CallLeg, new: NewCall) -> None:
         await self.host(leg, new)
 
-    def _start(self, leg: CallLeg, new: NewCall) -> None:
-        """Host a call that is not in a connection's task."""
+    def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a task among the calls, which none of their doors may end."""
         if self._calls is None:
             raise RuntimeError("the gateway does not run")
-        self._calls.start_soon(self._host, leg, new)
+        self._calls.start_soon(task, *args)
 
     async def _open_calls(self) -> CallBuilder:
         folder = Path(self._settings.calls.folder) if self._settings.calls.folder else None
@@ -275,6 +276,21 @@ class Gateway:
             destinations=self._dialplan.destinations,
             account_sid=account_sid.reveal() if account_sid is not None else None,
             client=self._parts.client,
+            metrics=self._metrics,
+            log=self._log,
+        )
+
+    def _sip_door(self, secrets: Secrets) -> SipDoor | None:
+        if not self._settings.sip.listen:
+            return None
+        return SipDoor(
+            self._settings.sip,
+            self._settings.trunks,
+            secrets.trunk_passwords,
+            admit=self.admit,
+            host=self._host,
+            spawn=self._spawn,
+            destinations=self._dialplan.destinations,
             metrics=self._metrics,
             log=self._log,
         )

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.carriers.sip.checks import flaws_of, password_variable
+from gateway.carriers.sip.settings import SipSettings, TrunkName, TrunkSettings
 from gateway.carriers.twilio.public_url import PublicUrl
 from gateway.config import ConfigError, Secret, load, secret, settings_file
 from gateway.voice.settings import VoiceSettings
@@ -80,14 +82,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     traces: Traces = Traces()
     dialplan: DialplanPath = DialplanPath()
     log: Log = Log()
+    sip: SipSettings = SipSettings()
+    trunks: dict[TrunkName, TrunkSettings] = {}
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """From the environment, or from the file that NAME_FILE names; never from a settings file."""
+    """From the environment, or from the file that NAME_FILE names; never from a settings file.
+
+    `trunk_passwords`: by trunk, those that have one.
+    """
 
     twilio_auth_token: Secret | None = None
     twilio_account_sid: Secret | None = None
     openai_api_key: Secret | None = None
+    trunk_passwords: dict[str, Secret] = {}
 
     def twilio_auth_tokens(self) -> list[str]:
         """The primary token, and, while tokens are changed, the secondary one after a comma."""
@@ -104,6 +112,11 @@ def read_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[Settin
         twilio_auth_token=secret("TWILIO_AUTH_TOKEN", environ),
         twilio_account_sid=secret("TWILIO_ACCOUNT_SID", environ),
         openai_api_key=secret("OPENAI_API_KEY", environ),
+        trunk_passwords={
+            name: password
+            for name in settings.trunks
+            if (password := secret(password_variable(name), environ)) is not None
+        },
     )
     _check(settings, secrets)
     return settings, secrets
@@ -131,6 +144,8 @@ def _check(settings: Settings, secrets: Secrets) -> None:
             PublicUrl(http.public_url)
         except ValueError as error:
             raise ConfigError(f"http.public_url = {http.public_url!r}: {error}") from None
+    if flaws := flaws_of(settings.sip, settings.trunks, secrets.trunk_passwords.keys()):
+        raise ConfigError("\n".join(flaws))
     if secrets.twilio_auth_token is not None:
         _check_twilio(http, secrets)
         return

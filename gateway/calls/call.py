@@ -5,6 +5,7 @@ on. The tasks read and write wires and decide nothing. `end` is the only way out
 """
 
 import collections
+import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol, assert_never
@@ -27,6 +28,8 @@ _MOST_CARRIER_MESSAGES = 1000
 
 _CUT_S = 2.0
 _TEARDOWN_S = 2.0
+# For what the core still had to say to the carrier. One that takes longer does not read at all.
+_REST_S = 0.2
 _TOOL_S = 30.0
 _CLIP_S = 10.0
 
@@ -138,7 +141,7 @@ class Call:
 
     def _feed_one(self, port: c.Port, data: str | bytes) -> None:
         self._seq += 1
-        t_us = int((trio.current_time() - self._began) * 1e6)
+        t_us = self._t_us()
         now = t_us / 1e6
         if self._trace is not None:
             self._trace.input(self._seq, t_us, port, data)
@@ -147,6 +150,9 @@ class Call:
             if self._trace is not None:
                 self._trace.output(self._seq, output)
             self._dispatch(output, now)
+
+    def _t_us(self) -> int:
+        return int((trio.current_time() - self._began) * 1e6)
 
     def _dispatch(self, output: c.Output, now: float) -> None:
         match output:
@@ -351,11 +357,27 @@ class Call:
     async def _take_leave(self, reason: c.EndReason) -> None:
         try:
             with trio.move_on_after(_TEARDOWN_S, shield=True):
+                await self._say_rest()
                 await self._leg.finish(reason)
         except c.LegLost:
             self._log.info("leg.gone")  # the caller hung up first
         finally:
+            self._keep_last_words()
             self._leg.release()
+
+    async def _say_rest(self) -> None:
+        """The core's last words to the carrier, which were emitted right before it ended."""
+        with trio.move_on_after(_REST_S), contextlib.suppress(c.LegLost):
+            for data in self._carrier.rest():
+                await self._leg.send(data)
+
+    def _keep_last_words(self) -> None:
+        """Behind the end of a core nothing has an effect, and whoever reads the trace sees how it went out."""
+        if self._trace is None or self._core.ended is None:
+            return
+        for data in self._leg.last_words():
+            self._seq += 1
+            self._trace.input(self._seq, self._t_us(), "carrier", data)
 
     async def _save(self, lasted_s: float) -> None:
         run_blocking = self._services.run_blocking

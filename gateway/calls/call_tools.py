@@ -28,8 +28,9 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Tones(msgspec.Struct, frozen=True):
-    """Keys of the telephone are to sound. `pcm`: PCM16 at 24 000 Hz."""
+    """Keys of the telephone are to sound. `pcm`: PCM16 at 24 000 Hz. `digits`: a `w` waits half a second."""
 
+    digits: str
     pcm: bytes
 
 
@@ -83,7 +84,8 @@ def meant(
                 known = ", ".join(sorted(destinations))
                 return Refusal(f"There is no destination {destination!r}, only: {known}.")
             case "send_digits":
-                return Tones(dtmf(_read(_Digits, call).digits))
+                digits = _read(_Digits, call).digits
+                return Tones(digits, dtmf(digits))
             case name if name in own_tools:
                 return RunTool(id=call.call, name=name, arguments=call.arguments)
             case name:

@@ -15,6 +15,7 @@ from gateway.calls.barge_in import BargeIn
 from gateway.calls.call_tools import EndCall, Tones, Transfer, built_in_tools
 from gateway.calls.fillers import FILLER, WELCOME, Fillers
 from gateway.calls.interruptions import Interruptions
+from gateway.calls.keys import presses
 from gateway.calls.paths import Downlink
 from gateway.calls.recovery import Recovery
 from gateway.calls.sessions import Sessions
@@ -334,6 +335,7 @@ class Conversation:
             and self._closing is None
             and not self._session.responding
             and self._sessions.talking.ready
+            and not self._downlink.parked
             and self._downlink.silent(now)
         )
 
@@ -372,8 +374,10 @@ class Conversation:
             self._sound("filler", pcm)
             self._emit(c.Fact("filler.played", {"clip": self._filler}))
 
-    def _sound(self, what: str, pcm: bytes) -> None:
+    def _sound(self, what: str, pcm: bytes, digits: str = "") -> None:
         item = f"{what}{self._numbers()}"
+        if digits:
+            self._downlink.press(item, digits)
         self._downlink.add(item, pcm, _CLIP_AUDIO)
         self._downlink.finish(item)
 
@@ -384,8 +388,9 @@ class Conversation:
             case (EndCall() | Transfer()) as wish:
                 self._closing = self._wish = wish
                 self._interruptions.lost()  # the goodbye is heard to its end
-            case Tones(pcm):
-                self._sound("digits", pcm)
+            case Tones() as tones:
+                for digits, pcm in presses(tones, as_events=self._downlink.sends_digits):
+                    self._sound("digits", pcm, digits)
 
     def _ask_after_tools(self, now: float) -> None:
         """The agent goes on once all of its calls are answered, and not in between: it would do so twice."""

@@ -223,7 +223,7 @@ class CallCore:
                     if self._mix is not None and self._codec is not None:
                         self._mix.caller(self._codec.decode(event.payload), now)
                     if self._conversation is not None:
-                        self._conversation.carry(event.payload)
+                        self._conversation.carry(self._spoken(event.payload))
                 case c.Heard():
                     if self._downlink is not None:
                         self._downlink.heard(event)
@@ -233,6 +233,10 @@ class CallCore:
                         self._conversation.press(event.digit, now)
                 case c.LegStarted():
                     self._start(event)
+                case c.LegHeld():
+                    self._hold(event, now)
+                case c.LegFact():
+                    self._emit(c.Fact(event.name, event.fields))
                 case c.LegTrouble():
                     self._emit(c.Fact("carrier.troubled", {"what": event.what, "detail": event.detail}))
                 case c.LegEnded():
@@ -248,6 +252,23 @@ class CallCore:
         fields = {"carrier_call": started.carrier_call_id, "codec": started.codec}
         self._emit(c.Fact("call.started", fields))
         self._steps.begin()
+
+    def _hold(self, hold: c.LegHeld, now: float) -> None:
+        self._emit(c.Fact("call.held" if hold.held else "call.resumed"))
+        if self._downlink is None:
+            return
+        if hold.held:
+            self._downlink.clear(now)
+            self._settle_leg(now)
+            self._downlink.park(now)
+        else:
+            self._downlink.unpark()
+
+    def _spoken(self, payload: bytes) -> bytes:
+        """What the caller says to us: on hold nothing, whatever music there is."""
+        if self._downlink is None or self._codec is None or not self._downlink.parked:
+            return payload
+        return self._codec.silence * len(payload)
 
     # -- after every input
 
@@ -307,6 +328,8 @@ class CallCore:
             return
         self.ended = reason
         self._close_conversation()
+        self._leg.leave(self._now)
+        self._settle_leg(self._now)
         self._emit(c.Fact("call.ending", {"reason": reason.value, "detail": detail}))
         self._emit(c.Ended(reason))
 

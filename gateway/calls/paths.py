@@ -17,7 +17,8 @@ _LINE_HZ = 8000
 # played of an item is by so much less than the audio that left the filter.
 _FILTER_MS = 2
 
-# How long a leg that confirms playout may take to do so after the audio must have been played.
+# How long a leg may take to tell that audio was heard after it must have been played. What SIP knows of it, it knows
+# from time alone, a third of a second later.
 _CONFIRM_S = 1.0
 
 
@@ -28,11 +29,14 @@ class Downlink:
     """
 
     def __init__(self, leg: LegCore, codec: Codec, mix: StereoMix | None) -> None:
+        self.held = False  # by an interruption
+        self.parked = False
         self._leg = leg
         self._codec = codec
         self._mix = mix
         self._resamplers: dict[int, Resampler] = {}
         self._formats: dict[str, AudioFormat] = {}  # of the items that are not complete
+        self._digits: dict[str, str] = {}  # to be pressed where these items begin
         self._playout = Playout(lead_ms=leg.traits.lead_ms, silence=codec.silence)
         self.ledger = HeardLedger()
 
@@ -41,6 +45,10 @@ class Downlink:
         self._formats[item] = form
         self.ledger.received(item, len(audio) / form.bytes_per_ms)
         self._playout.add(item, self._encode(audio, form))
+
+    def press(self, item: str, digits: str) -> None:
+        """Have keys pressed where `item` begins, which is to be silent for as long as that takes."""
+        self._digits[item] = digits
 
     def finish(self, item: str) -> None:
         """`item` is complete."""
@@ -60,6 +68,8 @@ class Downlink:
             if self._mix is not None:
                 self._mix.agent(self._codec.decode(payload), plays_at)
             plays_at += len(payload) / _LINE_HZ
+            if item in self._digits:
+                self._leg.send_digits(self._digits.pop(item))
             self._leg.play(payload, now)
             self.ledger.sent(item, len(payload) / 8)
         return True
@@ -69,6 +79,7 @@ class Downlink:
         self._playout.heard(heard.low_ms)
 
     # -- an interruption: `clear`, the leg's last `Heard`, `hold`; then `resume`, or `drop`
+    # -- a caller who puts us on hold: `clear`, the leg's last `Heard`, `park`; then `unpark`
 
     def clear(self, now: float) -> None:
         """Silence the agent at the far end. The leg's last `Heard` has to come before anything else."""
@@ -78,13 +89,23 @@ class Downlink:
 
     def hold(self, now: float) -> None:
         """Send nothing, and keep what was not heard."""
-        self._run_dry(now)
-        self._playout.hold(now)
-        self.ledger.hold()
+        self.held = True
+        self._stop(now)
 
     def resume(self) -> None:
         """Go on where the agent was held."""
-        self._playout.resume()
+        self.held = False
+        self._go_on()
+
+    def park(self, now: float) -> None:
+        """Send nothing, for nobody listens, and keep what was not heard."""
+        self.parked = True
+        self._stop(now)
+
+    def unpark(self) -> None:
+        """Go on where the agent was parked."""
+        self.parked = False
+        self._go_on()
 
     def drop(self, now: float) -> Sequence[tuple[ItemHeard, int]]:
         """Forget all that was not heard: the items that lost audio, and how much of each was heard at least, in ms."""
@@ -92,13 +113,18 @@ class Downlink:
         for each in self._resamplers.values():
             each.reset()
         self._formats.clear()
+        self._digits.clear()
+        self.held = False
+        if self.parked:
+            self._playout.hold(now)
         return [(item, max(int(item.low_ms) - _FILTER_MS, 0)) for item in self.ledger.cut()]
 
     # -- what is known
 
     @property
-    def held(self) -> bool:
-        return self._playout.held
+    def sends_digits(self) -> bool:
+        """Keys can be pressed; elsewhere they have to sound."""
+        return self._leg.traits.sends_digits
 
     @property
     def overfull(self) -> bool:
@@ -113,13 +139,21 @@ class Downlink:
         return now < self._playout.ends_at
 
     def silent(self, now: float) -> bool:
-        """All was played, and the leg has said so if it ever does; it is not waited for much longer than that."""
+        """All was played, and the leg has said so; it is not waited for much longer than that."""
         if self.sounding(now) or self._playout.queued_ms >= FRAME_MS:
             return False
-        confirmed = not self._leg.traits.confirms_playout or self.ledger.all_heard
         # The rest of an item that the voice does not complete is not waited for either.
         complete = not self._playout.queued_ms
-        return (confirmed and complete) or now >= self._playout.ends_at + _CONFIRM_S
+        return (self.ledger.all_heard and complete) or now >= self._playout.ends_at + _CONFIRM_S
+
+    def _stop(self, now: float) -> None:
+        self._run_dry(now)
+        self._playout.hold(now)
+        self.ledger.hold()
+
+    def _go_on(self) -> None:
+        if not (self.held or self.parked):
+            self._playout.resume()
 
     def _run_dry(self, now: float) -> None:
         """All that was sent may be played by now, told or not: then it is not sent once more."""

@@ -24,7 +24,8 @@ class Line(msgspec.Struct, frozen=True):
 class CallRecord(msgspec.Struct, kw_only=True):
     """`call.json`. `caller` and `called` are pseudonyms unless numbers are kept. Times are in UTC.
 
-    `headers`: of the carrier's, those that the settings let through.
+    `headers`: of the carrier's, those that the settings let through. `media`: how good it was, and `released`: what
+    the carrier said at the end, where it tells: SIP's status, the cause as Q.850 has it.
     """
 
     version: int = 1
@@ -46,6 +47,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     turn_latency_ms: list[int] = msgspec.field(default_factory=list)
     caller_audio_dropped_ms: int = 0
+    media: dict[str, Any] = msgspec.field(default_factory=dict)
+    released: dict[str, Any] = msgspec.field(default_factory=dict)
     trace: str = "partial"
     recording: str = "none"
     lines: list[Line] = msgspec.field(default_factory=list)
@@ -54,10 +57,15 @@ class CallRecord(msgspec.Struct, kw_only=True):
         """Count a fact and, where a reader of the record would want it, keep it."""
         name = f"{fact.name}:{fact.fields['what']}" if fact.name == "carrier.troubled" else fact.name
         self.counts[name] = self.counts.get(name, 0) + 1
-        if fact.name == "turn.answered":
-            self.turn_latency_ms.append(fact.fields["latency_ms"])
-        if fact.name == "call.ending":
-            self.detail = fact.fields["detail"]
+        match fact.name:
+            case "turn.answered":
+                self.turn_latency_ms.append(fact.fields["latency_ms"])
+            case "media.quality":
+                self.media = fact.fields
+            case "call.released":
+                self.released = fact.fields
+            case "call.ending":
+                self.detail = fact.fields["detail"]
         if self.counts[name] <= _MOST_LINES and (fact.name != "carrier.troubled" or self.counts[name] == 1):
             self.lines.append(Line(round(now * 1000), fact.name, fact.fields))
 
@@ -83,6 +91,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
             "turn_latency_p50_ms": ordered[len(ordered) // 2] if ordered else None,
             "turn_latency_max_ms": ordered[-1] if ordered else None,
             "caller_audio_dropped_ms": self.caller_audio_dropped_ms,
+            "media": self.media,
             "trace": self.trace,
             "recording": self.recording,
             "counts": dict(self.counts),

@@ -11,9 +11,9 @@ import math
 import re
 import types
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar, Union, cast
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeGuard, TypeVar, Union, cast
 
 import msgspec
 
@@ -76,8 +76,23 @@ class Variable(str):
         return variable
 
 
+class Written(NamedTuple):
+    """In `Annotated`: what stands there is a text, and `read` gives what it says.
+
+    `read` raises `ValueError` saying what would be right, or `Unshown` where the text must not be repeated.
+    """
+
+    read: Callable[[str], Any]
+
+
+class Unshown(ValueError):
+    """A value is wrong, and may hold a secret: its error does not show it."""
+
+
 def fit(table: Mapping[str, Any], kind: type[T]) -> T:
     """The table as a struct of type `kind`. A `msgspec.Meta(description=…)` of a key says what is expected there.
+
+    A key may be of any type whose text is `Written`. In tables by name (`dict`) the names are checked as well.
 
     Raises `Misfit` with every key that is unknown, missing, or of another type or range. A `ValueError` from a
     struct's own `__post_init__` is a flaw of its table.
@@ -111,12 +126,17 @@ def _fit(value: Any, kind: Any, at: Keys, flaws: list[Flaw]) -> Any:
     is_list = origin is list or (origin is tuple and args[1:] == (...,))
     if isinstance(value, Variable) and is_list:
         value = [Variable(item.strip(), value.name) for item in value.split(",") if item.strip()]
+    if written := next((meta for meta in _metadata(kind) if isinstance(meta, Written)), None):
+        return _fit_written(value, written, at, flaws)
     if _is_struct(bare):
         return _fit_struct(value, bare, at, flaws)
     if origin in (Union, types.UnionType) and all(_is_struct(arg) for arg in args):
         return _fit_tagged(value, args, at, flaws)
     if origin is dict and isinstance(value, dict):
-        return {key: _fit(inner, args[1], (*at, key), flaws) for key, inner in value.items()}
+        return {
+            _fit_plain(key, args[0], (*at, key), flaws): _fit(inner, args[1], (*at, key), flaws)
+            for key, inner in value.items()
+        }
     if is_list and isinstance(value, list):
         if kind is not bare:
             _fit_plain(value, Annotated[(list, *kind.__metadata__)], at, flaws)  # how long it may be
@@ -173,6 +193,19 @@ def _fit_tagged(
     return _fit_struct(value, by_tag[tag], at, flaws)
 
 
+def _fit_written(value: Any, written: Written, at: Keys, flaws: list[Flaw]) -> Any:
+    if not isinstance(value, str):
+        flaws.append(Flaw(at, "expected a text", value))
+        return None
+    try:
+        return written.read(str(value))
+    except Unshown as error:
+        flaws.append(Flaw(at, str(error), variable=_variable(value)))
+    except ValueError as error:
+        flaws.append(Flaw(at, str(error), value, _variable(value)))
+    return None
+
+
 def _fit_plain(value: Any, kind: Any, at: Keys, flaws: list[Flaw]) -> Any:
     is_text = isinstance(value, Variable)  # then "8080" may be a number, too
     try:
@@ -218,8 +251,12 @@ def _expected(kind: Any) -> str:
 
 
 def _description(kind: Any) -> str | None:
-    metas = (meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
+    metas = (meta for meta in _metadata(kind) if isinstance(meta, msgspec.Meta))
     return next((meta.description for meta in metas if meta.description), None)
+
+
+def _metadata(kind: Any) -> tuple[Any, ...]:
+    return getattr(kind, "__metadata__", ())
 
 
 def _plainly(error: str) -> str:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Container
 from typing import Final, NamedTuple
 
-from gateway.wire.rtp import RtpPacket, sequence_step
+from gateway.wire.rtp import sequence_step
 
 __all__ = ["Address", "Latch"]
 
@@ -31,26 +31,28 @@ class Address(NamedTuple):
     port: int
 
 
-class _Seen(NamedTuple):
+class _Proof(NamedTuple):
+    """What a source that is not known yet has shown: packets in a row."""
+
     ssrc: int
     sequence: int
     packets: int
     first_at: float
-    last_at: float
 
 
 class Latch:
-    """Tells the packets of the far end from those of strangers, and where to send to.
+    """Tells the packets of the far end from those of strangers.
 
-    `address`: where to send: the locked source, before that the SDP's. `strangers`: packets that were refused.
+    `address`: the locked source, before that the SDP's.
     """
 
     def __init__(self) -> None:
-        self.strangers = 0
         self._told: Address | None = None
         self._locked: Address | None = None
-        self._last: _Seen | None = None
-        self._candidates: OrderedDict[Address, _Seen] = OrderedDict()
+        self._ssrc = 0  # of the last packet from there
+        self._sequence = 0
+        self._heard_at = 0.0
+        self._candidates: OrderedDict[Address, _Proof] = OrderedDict()
 
     @property
     def address(self) -> Address | None:
@@ -69,68 +71,63 @@ class Latch:
             return
         self._told = told
         self._locked = None
-        self._last = None
         self._candidates.clear()
 
     def admit(
         self,
         source: Address,
-        packet: RtpPacket,
-        now: float,
         *,
+        ssrc: int,
+        sequence: int,
+        payload_type: int,
         payload_types: Container[int],
-        authentic: bool = False,
+        now: float,
     ) -> bool:
-        """Whether a packet is the far end's. `authentic`: SRTP says so, which settles it wherever it comes from."""
-        seen = self._seen(source, packet, now)
+        """Whether a packet is the far end's. `payload_types`: those agreed on; others prove nothing."""
         if source == self._locked:
-            self._last = seen
-            return True
-        silent = self._last is not None and now - self._last.last_at > _SILENCE_S
-        learning = self._locked is None or silent
-        if (
-            authentic
-            or source == self._told
-            or self._moved(source, packet)
-            or (learning and packet.payload_type in payload_types and seen.packets >= _PROOF_PACKETS)
-        ):
-            self._lock(source, seen)
-            return True
-        self.strangers += 1
-        if learning and packet.payload_type in payload_types:
-            self._remember(source, seen)
-        return False
-
-    def _seen(self, source: Address, packet: RtpPacket, now: float) -> _Seen:
-        """This packet as the next one of its source's proof, or as its first."""
-        before = self._last if source == self._locked else self._candidates.get(source)
-        follows = (
-            before is not None
-            and before.ssrc == packet.ssrc
-            and sequence_step(packet.sequence, before.sequence) == 1
-            and now - before.first_at <= _PROOF_S
-        )
-        if before is None or not follows:
-            return _Seen(packet.ssrc, packet.sequence, 1, now, now)
-        return _Seen(packet.ssrc, packet.sequence, before.packets + 1, before.first_at, now)
-
-    def _moved(self, source: Address, packet: RtpPacket) -> bool:
-        """A NAT gave the stream another port: the same host goes on with the same SSRC and the next numbers."""
-        return (
-            self._locked is not None
-            and self._last is not None
-            and source.host == self._locked.host
-            and packet.ssrc == self._last.ssrc
-            and 0 < sequence_step(packet.sequence, self._last.sequence) <= _CONTINUES
-        )
-
-    def _lock(self, source: Address, seen: _Seen) -> None:
-        self._locked = source
-        self._last = seen
-        self._candidates.clear()
-
-    def _remember(self, source: Address, seen: _Seen) -> None:
-        self._candidates[source] = seen
+            return self._heard(ssrc, sequence, now)
+        if source == self._told or self._moved(source, ssrc, sequence):
+            return self._lock(source, ssrc, sequence, now)
+        if payload_type not in payload_types or not self._learning(now):
+            return False
+        proof = self._proof(source, ssrc, sequence, now)
+        if proof.packets >= _PROOF_PACKETS:
+            return self._lock(source, ssrc, sequence, now)
+        self._candidates[source] = proof
         self._candidates.move_to_end(source)
         if len(self._candidates) > _MOST_CANDIDATES:
             self._candidates.popitem(last=False)
+        return False
+
+    def _learning(self, now: float) -> bool:
+        return self._locked is None or now - self._heard_at > _SILENCE_S
+
+    def _moved(self, source: Address, ssrc: int, sequence: int) -> bool:
+        """A NAT gave the stream another port: the same host goes on with the same SSRC and the next numbers."""
+        return (
+            self._locked is not None
+            and source.host == self._locked.host
+            and ssrc == self._ssrc
+            and 0 < sequence_step(sequence, self._sequence) <= _CONTINUES
+        )
+
+    def _proof(self, source: Address, ssrc: int, sequence: int, now: float) -> _Proof:
+        """This packet as the next one of its source's proof, or as its first."""
+        before = self._candidates.get(source)
+        if (
+            before is None
+            or before.ssrc != ssrc
+            or sequence_step(sequence, before.sequence) != 1
+            or now - before.first_at > _PROOF_S
+        ):
+            return _Proof(ssrc, sequence, 1, now)
+        return _Proof(ssrc, sequence, before.packets + 1, before.first_at)
+
+    def _lock(self, source: Address, ssrc: int, sequence: int, now: float) -> bool:
+        self._locked = source
+        self._candidates.clear()
+        return self._heard(ssrc, sequence, now)
+
+    def _heard(self, ssrc: int, sequence: int, now: float) -> bool:
+        self._ssrc, self._sequence, self._heard_at = ssrc, sequence, now
+        return True

@@ -1,11 +1,10 @@
-"""What comes in on a call's RTP port, sorted: the caller's audio into one gapless stream, keys, and strangers."""
+"""The far end's RTP, sorted: the caller's audio into one gapless stream, and keys."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from gateway.audio.g711 import CODECS
 from gateway.media.jitter import JitterBuffer
-from gateway.media.latch import Address, Latch
 from gateway.media.rtp_source import RtpSource
 from gateway.media.rtp_stats import ReceptionStats
 from gateway.wire.errors import RemoteProtocolError
@@ -21,33 +20,25 @@ class RtpReceiver:
     """The receiving half of a call's media. `codec`: that of the call, a key of `gateway.audio.g711.CODECS`.
 
     Packets in the other law are translated into it. `unknown`: packets of a type that nobody agreed on. `broken`:
-    events that are none. `heard_at`: when the last packet of the far end came; None: none did.
+    events that are none.
     """
 
     def __init__(self, codec: str, *, least_ms: int = 20, most_ms: int = 200) -> None:
-        self.latch = Latch()
         self.source = RtpSource()
         self.stats = ReceptionStats(self.source)
         self.jitter = JitterBuffer(CODECS[codec], least_ms=least_ms, most_ms=most_ms)
         self.unknown = 0
         self.broken = 0
-        self.heard_at: float | None = None
         self._codec = codec
         self._types: Mapping[int, str] = {}
         self._digits = DigitReceiver()
 
-    def expect(self, told: Address | None, types: Mapping[int, str]) -> None:
-        """Take what an SDP agreed on: the far end's address, and what each payload type is: as `Agreed.receives`."""
+    def expect(self, types: Mapping[int, str]) -> None:
+        """Take what an SDP agreed on: what each payload type is, as `Agreed.receives`."""
         self._types = types
-        self.latch.expect(told)
 
-    def receive(
-        self, packet: RtpPacket, source: Address, now: float, *, authentic: bool = False
-    ) -> str | None:
-        """Take a packet; the digit that it brings, if any. `authentic`: SRTP vouches for it. Nothing is raised."""
-        if not self.latch.admit(source, packet, now, payload_types=self._types, authentic=authentic):
-            return None
-        self.heard_at = now
+    def receive(self, packet: RtpPacket, now: float) -> str | None:
+        """Take a packet; the digit that it brings, if any. Nothing is raised."""
         match self._types.get(packet.payload_type):
             case None:
                 self.unknown += 1

@@ -12,6 +12,11 @@ from gateway.media.playout import FRAME_MS
 
 __all__ = ["Airing", "Span"]
 
+_FRAME_US = FRAME_MS * 1000
+
+# What a resampler holds back of audio of which more may come is less than this.
+_HELD_BACK_MS = 2.0
+
 
 class Span(msgspec.Struct):
     """A stretch of time in which the far end plays an item, from `item_ms` of its audio on."""
@@ -34,7 +39,8 @@ class Airing:
         self._queue: deque[_Waiting] = deque()
         self._given_ms: dict[str, float] = {}
         self._aired: deque[tuple[str, Span]] = deque(maxlen=64)  # what a clear may still take back
-        self._ends_us = 0
+        self._ends_us = -_FRAME_US
+        self._held = False
 
     def given(self, item: str, ms: float) -> None:
         """The voice gave more audio of an item."""
@@ -50,9 +56,10 @@ class Airing:
 
     def sent(self, ms: float, t_us: int) -> None:
         """So much went to the carrier: of one item, behind all that the far end has."""
-        while self._queue and self._queue[0].ms < 1:
-            self._queue.popleft()
-        from_us = max(self._ends_us, t_us)
+        self._held = False
+        self._settle()
+        # A frame that comes less than a frame late plays without a gap: the far end's buffer is there for that.
+        from_us = self._ends_us if t_us - self._ends_us < _FRAME_US else t_us
         # What nobody was seen to give (tones, say) is counted with what it follows.
         item = self._queue[0].item if self._queue else self._last_item(from_us)
         self._ends_us = from_us + round(ms * 1000)
@@ -64,6 +71,19 @@ class Airing:
             self._aired.append((item, spans[-1]))
         if self._queue:
             self._queue[0].ms -= ms
+
+    def sent_silence(self, ms: float, t_us: int) -> None:
+        """So much digital silence went to the carrier: the agent's, if audio of his was due, or else nobody's."""
+        if not self._held and self._due_ms > ms - 1:
+            self.sent(ms, t_us)
+
+    def held(self) -> None:
+        """Nothing is sent until `resumed`, whatever waits."""
+        self._held = True
+
+    def resumed(self) -> None:
+        """What waits is sent again."""
+        self._held = False
 
     def cleared(self, t_us: int) -> None:
         """The far end threw away what it had not played; it may be sent once more."""
@@ -81,6 +101,7 @@ class Airing:
         """Nothing of what waits will be sent."""
         self._queue.clear()
         self._given_ms.clear()
+        self._held = False
 
     def at_us(self, item: str, item_ms: float) -> int | None:
         """When that point of an item was played, at the latest when it was cut; None if nothing of it was."""
@@ -90,6 +111,19 @@ class Airing:
             if at_us < span.to_us:
                 break
         return at_us
+
+    def _settle(self) -> None:
+        while self._queue and self._queue[0].ms < 1:
+            self._queue.popleft()
+
+    @property
+    def _due_ms(self) -> float:
+        """How much of the next item can be sent, of which more may come."""
+        self._settle()
+        if not self._queue:
+            return 0.0
+        first = self._queue[0]
+        return first.ms - (_HELD_BACK_MS if first.item in self._given_ms else 0.0)
 
     def _wait(self, item: str, ms: float) -> None:
         if not self._queue or self._queue[-1].item != item:

@@ -15,7 +15,7 @@ _KINDS = {
     "fact": ("facts", True),
     "request": ("requests", True),
     "report": ("their results", True),
-    "carrier": ("clears", True),
+    "carrier": ("the carrier", True),
     "mark": ("marks", False),
 }
 

@@ -3,6 +3,7 @@
 All times are `t_us`, microseconds since the call began, as the trace has them: sums of whole numbers are exact.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -10,17 +11,22 @@ __all__ = [
     "AgentSpokeAll",
     "AgentWords",
     "AudioSent",
+    "CallerAudio",
     "CallerBegan",
     "CallerStopped",
+    "CarrierTold",
     "Cleared",
     "ClipNamed",
     "Done",
     "Happening",
+    "Held",
     "KeyPressed",
     "MarkReturned",
     "MarkSent",
     "ResponseAsked",
     "ResponseCreated",
+    "Signal",
+    "SilenceSent",
     "Told",
 ]
 
@@ -40,6 +46,36 @@ class Done(NamedTuple):
     kind: str
     name: str
     fields: dict[str, Any]
+
+
+class CarrierTold(NamedTuple):
+    """Something that the carrier says of the call, which is neither audio nor a key."""
+
+    t_us: int
+    name: str
+    fields: dict[str, Any]
+
+
+class Signal(NamedTuple):
+    """A message of the protocol that sets up calls. `sent`: by us. `sdp`: its description of a session, if any.
+
+    `line`: "INVITE", "180 Ringing". `cseq`: the number and method by which answers belong to a request.
+    """
+
+    t_us: int
+    sent: bool
+    line: str
+    cseq: str
+    transport: str
+    headers: Sequence[tuple[str, str]]
+    sdp: str
+
+
+class CallerAudio(NamedTuple):
+    """So much of the caller's audio is here."""
+
+    t_us: int
+    ms: float
 
 
 class CallerBegan(NamedTuple):
@@ -122,6 +158,19 @@ class AudioSent(NamedTuple):
     ms: float
 
 
+class SilenceSent(NamedTuple):
+    """Digital silence went to the carrier, as in a stream that never pauses: the agent's, or nobody's."""
+
+    t_us: int
+    ms: float
+
+
+class Held(NamedTuple):
+    """The agent falls silent until it is known whether he was interrupted."""
+
+    t_us: int
+
+
 class Cleared(NamedTuple):
     """The carrier was told to throw away what it had not played."""
 
@@ -141,6 +190,9 @@ class MarkReturned(NamedTuple):
 Happening = (
     Told
     | Done
+    | CarrierTold
+    | Signal
+    | CallerAudio
     | CallerBegan
     | CallerStopped
     | KeyPressed
@@ -151,6 +203,8 @@ Happening = (
     | AgentWords
     | ClipNamed
     | AudioSent
+    | SilenceSent
+    | Held
     | Cleared
     | MarkSent
     | MarkReturned

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.contracts import ENDINGS, EndReason
 from gateway.report.latency import Turn
 from gateway.report.markup import text
+from gateway.report.quality import score
 from gateway.report.reading import RecordedCall
 from gateway.report.story import Story
 from gateway.report.timeline import TROUBLE
@@ -23,6 +24,7 @@ def head(call: RecordedCall, story: Story, answered: Sequence[Turn]) -> str:
     about = {
         "call": header.call_id,
         "carrier": f"{header.carrier}, {law}" if (law := codec(story)) else header.carrier,
+        "direction": record.direction,
         "voice": record.backend or header.backend,
         "plan": plan,
         "ended": reason.replace("_", " ") + (f": {record.detail}" if record.detail else ""),
@@ -87,6 +89,9 @@ def _figures(story: Story, answered: Sequence[Turn]) -> list[tuple[str, str]]:
             (f"{found_us[len(found_us) // 2] / 1000:.0f} ms", "to the first audio, median"),
             (f"{found_us[-1] / 1000:.0f} ms", "at most"),
         ]
+    mos = score(story)
+    if mos is not None:
+        figures.append((f"{mos:.1f}", "quality of the line (MOS)"))
     troubles = sum(event.name.rpartition(".")[2] in TROUBLE for event in story.events)
     interruptions = len({cut.t_us for cut in story.cuts})  # one may cut several items
     return [*figures, (str(interruptions), "interruptions"), (str(troubles), "troubles")]

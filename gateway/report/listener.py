@@ -1,25 +1,24 @@
 """From a trace's entries and outputs to what happened in the call. A core.
 
-The only part of the report that knows Twilio's messages and Realtime events. What it does not know, it
-passes over, so that a report can be made of calls of any carrier and of gateways that say more.
+The only part of the report that knows Realtime events; the carrier's messages are read by its reader. What it does
+not know, it passes over, so that a report can be made of calls of any carrier and of gateways that say more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway import contracts as c
 from gateway.report import happenings as h
+from gateway.report.carriers import CarrierReader
 from gateway.report.uplink import Uplink
 from gateway.report.wishes import DEFAULT, Wishes, wishes
 from gateway.traces.format import Entry, Lifted, OutputLine
-from gateway.wire import realtime, twilio
-from gateway.wire.errors import RemoteProtocolError
+from gateway.wire import realtime
 
 __all__ = ["Listener"]
 
-_G711_BYTES_PER_MS = 8
 _CLIP_AUDIO = c.AudioFormat()
 
 # Clips that wait for a silence to be filled. Any other one is played as soon as it is there.
@@ -38,19 +37,18 @@ class _ClientEvent(msgspec.Struct, frozen=True):
 
 
 _client_events = msgspec.json.Decoder(_ClientEvent)
-_to_twilio: msgspec.json.Decoder[twilio.ToTwilio] = msgspec.json.Decoder(twilio.ToTwilio)
 _commands: msgspec.json.Decoder[c.Command] = msgspec.json.Decoder(c.Command)
 
 
 class Listener:
-    """Takes a call entry by entry. `carrier`: as the trace's header names it.
+    """Takes a call entry by entry. `carrier`: reads its messages; None: nobody can, and they are passed over.
 
     `media_us`: when the caller's first audio began, with which a recording begins; None before it.
     """
 
-    def __init__(self, carrier: str) -> None:
+    def __init__(self, carrier: CarrierReader | None) -> None:
         self.media_us: int | None = None
-        self._twilio = carrier == "twilio"
+        self._carrier = carrier
         self._happened: list[h.Happening] = []
         self._uplink = Uplink()
         self._cancelled: set[str] = set()
@@ -59,46 +57,43 @@ class Listener:
         self._fillers: dict[int, str] = {}
         self._filler_ms: dict[str, float] = {}  # of those that are at hand
         self._stopped: realtime.SpeechStopped | None = None  # of the entry that is being taken
+        self._was_cut = False  # with this entry
 
-    def take(self, entry: Entry, data: str | bytes, outputs: Sequence[OutputLine]) -> list[h.Happening]:
-        """What happened with one entry, in order. `data`: the whole of what was fed."""
+    def take(
+        self, entry: Entry, data: str | bytes, outputs: Sequence[tuple[OutputLine, str | bytes]]
+    ) -> list[h.Happening]:
+        """What happened with one entry, in order. `data`: the whole of what was fed, and of what each output sent."""
         self._stopped = None
+        self._was_cut = False
         # Without its audio a text is as good here, and short. Only a long one stands in the audio file whole.
         text = data if entry.lifted is not None and entry.lifted.position == "text" else entry.text
         match entry.port:
-            case "carrier" if self._twilio and isinstance(text, str):
-                self._from_twilio(text, _bytes(entry.lifted), entry.t_us)
+            case "carrier" if self._carrier is not None:
+                self._of_carrier(self._carrier.received(data, entry.t_us))
+            case "tick" if self._carrier is not None:
+                self._of_carrier(self._carrier.ticked(entry.t_us))
             case "voice":
                 self._from_voice(str(text), _bytes(entry.lifted), entry.t_us)
             case "command":
                 self._from_driver(str(text), _bytes(entry.lifted), entry.t_us)
             case _:
                 pass
-        for line in outputs:
-            self._answered(line, entry.t_us)
+        for line, sent in outputs:
+            self._answered(line, sent, entry.t_us)
         self._uplink.settle(entry.t_us)
         happened, self._happened = self._happened, []
         return happened
 
     # -- what the call was fed
 
-    def _from_twilio(self, text: str, audio_bytes: int, t_us: int) -> None:
-        try:
-            message = twilio.decode(text)
-        except RemoteProtocolError:
-            return
-        match message:
-            case twilio.Media():
-                size = audio_bytes or len(message.media.payload)
+    def _of_carrier(self, happenings: Iterable[h.Happening]) -> None:
+        for happening in happenings:
+            if isinstance(happening, h.CallerAudio):
                 if self.media_us is None:
-                    self.media_us = t_us - size * 1000 // _G711_BYTES_PER_MS
-                self._uplink.arrived(size / _G711_BYTES_PER_MS, t_us)
-            case twilio.Mark():
-                self._happened.append(h.MarkReturned(t_us, message.mark.name))
-            case twilio.Dtmf():
-                self._happened.append(h.KeyPressed(t_us, message.dtmf.digit))
-            case _:
-                pass
+                    self.media_us = happening.t_us - round(happening.ms * 1000)
+                self._uplink.arrived(happening.ms, happening.t_us)
+            else:
+                self._happened.append(happening)
 
     def _from_voice(self, text: str, audio_bytes: int, t_us: int) -> None:
         event = realtime.decode(text)
@@ -146,7 +141,7 @@ class Listener:
 
     # -- what the call answered
 
-    def _answered(self, line: OutputLine, t_us: int) -> None:
+    def _answered(self, line: OutputLine, sent: str | bytes, t_us: int) -> None:
         output = line.output
         match output:
             case {"type": "fact", "name": str(name), "fields": dict(fields)}:
@@ -154,31 +149,21 @@ class Listener:
                     self._caller_stopped(fields, t_us)
                 elif name == "filler.played":
                     self._filler_plays(str(fields.get("clip", _FILLERS[0])), t_us)
+                self._was_cut = self._was_cut or name == "agent.interrupted"
                 self._happened.append(h.Told(t_us, name, fields))
-            case {"type": "carrier", "data": str(text)} if self._twilio:
-                self._to_twilio(text, _bytes(line.lifted), t_us)
+            case {"type": "carrier"} if self._carrier is not None:
+                self._of_carrier(self._carrier.sent(sent, t_us))
             case {"type": "voice", "data": str(text)}:
                 self._to_voice(text, _bytes(line.lifted), output.get("session", 1), t_us)
-            case {"type": "carrier" | "voice" | "cut" | "ended"}:
+            case {"type": "cut"}:
+                if not self._was_cut:
+                    self._happened.append(h.Held(t_us))
+            case {"type": "carrier" | "voice" | "ended"}:
                 pass
             case {"type": str(name)}:
                 self._asked(name, {key: value for key, value in output.items() if key != "type"}, t_us)
             case _:
                 pass
-
-    def _to_twilio(self, text: str, audio_bytes: int, t_us: int) -> None:
-        try:
-            message = _to_twilio.decode(text)
-        except _JSON_TROUBLE:
-            return
-        match message:
-            case twilio.Play():
-                size = audio_bytes or len(message.media.payload)
-                self._happened.append(h.AudioSent(t_us, size / _G711_BYTES_PER_MS))
-            case twilio.SendMark():
-                self._happened.append(h.MarkSent(t_us, message.mark.name))
-            case twilio.Clear():
-                self._happened.append(h.Cleared(t_us))
 
     def _to_voice(self, text: str, audio_bytes: int, session: int, t_us: int) -> None:
         try:
@@ -191,8 +176,10 @@ class Listener:
                 self._uplink.appended(session, audio_bytes / form.bytes_per_ms)
             case "response.create":
                 self._happened.append(h.ResponseAsked(t_us))
-            case "response.cancel" if event.response_id:
-                self._cancelled.add(event.response_id)
+            case "response.cancel":
+                self._was_cut = True
+                if event.response_id:
+                    self._cancelled.add(event.response_id)
             case "session.update":
                 self._wishes[session] = wishes(event.session)
             case _:

@@ -7,14 +7,18 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from gateway.report.carriers import Readers
 from gateway.report.conversation import conversation
 from gateway.report.events import event_list
 from gateway.report.head import codec, head
+from gateway.report.ladder import rungs
 from gateway.report.latency import turns
 from gateway.report.markup import Places, moment, text
+from gateway.report.quality import quality
 from gateway.report.reading import RecordedCall, read_call
+from gateway.report.signalling import signalling
 from gateway.report.story import tell
-from gateway.report.timeline import LEGEND, draw, pixels_per_second
+from gateway.report.timeline import draw, legend, pixels_per_second
 from gateway.report.waveform import (
     MOST_AUDIO_BYTES,
     Recording,
@@ -28,12 +32,12 @@ from gateway.traces.files import create
 __all__ = ["render", "write_report"]
 
 
-def write_report(folder: Path, path: Path | None = None) -> Path:
+def write_report(folder: Path, readers: Readers, path: Path | None = None) -> Path:
     """Write the page of a call's folder, as `report.html` in it, or as `path`; returns where.
 
-    It may be read by this user only, as the call itself. Raises `TraceUnreadable` and `OSError`.
+    `readers`: of the carriers' messages. It may be read by this user only, as the call itself. Raises `TraceUnreadable` and `OSError`.
     """
-    page = render(folder)
+    page = render(folder, readers)
     path = folder / "report.html" if path is None else path
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)  # left by a crash
@@ -43,9 +47,9 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
     return path
 
 
-def render(folder: Path, *, most_audio_bytes: int = MOST_AUDIO_BYTES) -> str:
+def render(folder: Path, readers: Readers, *, most_audio_bytes: int = MOST_AUDIO_BYTES) -> str:
     """The page. Raises `TraceUnreadable` when there is no trace, or a damaged one."""
-    call = read_call(folder)
+    call = read_call(folder, readers)
     story, answered = tell(call.happenings), turns(call.happenings)
     notices = list(call.missing)
     recording = _recording(folder, notices)
@@ -67,8 +71,10 @@ def render(folder: Path, *, most_audio_bytes: int = MOST_AUDIO_BYTES) -> str:
         player=_player(audio, recording),
         begins=f"{call.media_us / 1e6:.3f}",
         timeline=timeline,
-        legend=LEGEND,
+        legend=legend(story),
         turns=conversation(story, answered),
+        signalling=signalling(rungs(call.happenings)),
+        quality=quality(story),
         events=event_list(story),
         foot=_foot(call, audio, recording),
     )

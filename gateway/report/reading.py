@@ -4,9 +4,10 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.report.carriers import Readers
 from gateway.report.happenings import Happening
 from gateway.report.listener import Listener
-from gateway.traces.format import OUTPUTS, Header, OutputLine
+from gateway.traces.format import OUTPUTS, Header, OutputLine, restore
 from gateway.traces.reader import RecordedOutputs, Trace, TraceUnreadable
 
 __all__ = ["Record", "RecordedCall", "read_call"]
@@ -17,6 +18,7 @@ _RECORD = "call.json"
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the report takes from `call.json`. Empty where there is none."""
 
+    direction: str = ""
     caller: str = ""
     called: str = ""
     plan: str = ""
@@ -48,7 +50,7 @@ class RecordedCall(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]
 
 
-def read_call(folder: Path) -> RecordedCall:
+def read_call(folder: Path, readers: Readers) -> RecordedCall:
     """Raises `TraceUnreadable` when there is no trace, or a damaged one. All else may be missing."""
     missing: list[str] = []
     record = _record(folder, missing)
@@ -56,7 +58,10 @@ def read_call(folder: Path) -> RecordedCall:
     ends_us = 0
     with Trace(folder) as trace:
         header, finished = trace.header, trace.finished
-        listener = Listener(header.carrier)
+        reader = readers.get(header.carrier)
+        if reader is None:
+            missing.append(f"Nobody reads messages of {header.carrier}: what it was sent and brought is not shown.")
+        listener = Listener(None if reader is None else reader())
         outputs = _outputs(folder, missing)
         try:
             for entry, data in trace.entries():
@@ -97,9 +102,23 @@ def _outputs(folder: Path, missing: list[str]) -> RecordedOutputs | None:
         return None
 
 
-def _of_entry(outputs: RecordedOutputs | None, seq: int) -> list[OutputLine]:
-    found: list[OutputLine] = []
+def _of_entry(outputs: RecordedOutputs | None, seq: int) -> list[tuple[OutputLine, str | bytes]]:
+    """What was answered to one entry, and of each message to the carrier the whole."""
+    found: list[tuple[OutputLine, str | bytes]] = []
     while outputs is not None and (line := outputs.of_entry(seq)) is not None:
-        found.append(line)
+        found.append((line, _sent(outputs, line)))
         outputs.advance()
     return found
+
+
+def _sent(outputs: RecordedOutputs, line: OutputLine) -> str | bytes:
+    match line.output:
+        case {"type": "carrier", "data": str(text)}:
+            if line.lifted is None:
+                return text
+            try:
+                return restore(text, line.lifted.position, outputs.audio(line.lifted))
+            except ValueError as error:
+                raise outputs.unreadable(str(error)) from error
+        case _:
+            return ""

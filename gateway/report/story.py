@@ -128,8 +128,14 @@ class _Teller:
                 self._agent_words[happening.item] = so_far + happening.text
             case h.ClipNamed():
                 self._agent_texts[happening.item] = happening.text
+            case h.CarrierTold():
+                self._note(happening.t_us, "carrier", happening.name, happening.fields)
             case h.AudioSent():
                 self._airing.sent(happening.ms, happening.t_us)
+            case h.SilenceSent():
+                self._airing.sent_silence(happening.ms, happening.t_us)
+            case h.Held():
+                self._airing.held()
             case h.Cleared():
                 self._cleared(happening.t_us)
             case h.MarkSent():
@@ -139,7 +145,7 @@ class _Teller:
                 mark = self._out.pop(happening.name, None)
                 if mark is not None:
                     mark.returned_us = happening.t_us
-            case h.ResponseAsked() | h.ResponseCreated():
+            case h.ResponseAsked() | h.ResponseCreated() | h.CallerAudio() | h.Signal():
                 pass
             case _:
                 assert_never(happening)
@@ -205,9 +211,12 @@ class _Teller:
         match fact.name, fields:
             case "caller.said", {"item": str(item), "text": str(text)}:
                 self._caller.setdefault(item, Utterance(who="caller", item=item)).text = text
-            case "caller.ignored", _ if self._newest is not None:
-                self._newest.ignored = True
+            case "caller.ignored", _:
+                self._airing.resumed()
+                if self._newest is not None:
+                    self._newest.ignored = True
             case "session.lost", _:
+                self._airing.resumed()
                 self._broken_off |= self._giving
                 self._giving.clear()
             case "agent.said", {"item": str(item), "text": str(text)}:

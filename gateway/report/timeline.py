@@ -9,7 +9,7 @@ from gateway.report.markup import Places, moment, text
 from gateway.report.story import Cut, Event, Mark, Story, Utterance
 from gateway.report.waveform import Outline
 
-__all__ = ["LEGEND", "MOST_FLAGS", "TROUBLE", "draw", "pixels_per_second"]
+__all__ = ["MOST_FLAGS", "TROUBLE", "draw", "legend", "pixels_per_second"]
 
 # Of longer calls the rest is in the list of events, or there too counted only.
 MOST_FLAGS = 1500
@@ -21,11 +21,11 @@ _PIXELS_PER_SECOND = 60.0
 # Of a fact that is bad news the last word says so.
 TROUBLE = ("troubled", "lost", "failed", "refused", "overran", "busy", "truncated", "raised")
 
-LEGEND = (
+_LEGEND = (
     "Words stand where they were to be heard. Dashed: the caller interrupts. Hatched: how far he heard the answer,"
     " between the least and the most that can be. Struck out: what he did not hear, estimated by proportion."
-    " Marks: sent above, returned below; red: returned by a clear."
 )
+_LEGEND_OF_MARKS = " Marks: sent above, returned below; red: returned by a clear."
 
 _ROOM_US = 2_000_000
 
@@ -37,6 +37,11 @@ def pixels_per_second(length_us: int) -> float:
     return round(min(_PIXELS_PER_SECOND, _WIDEST_PX / max(length_us / 1e6, 1)), 2)
 
 
+def legend(story: Story) -> str:
+    """What the lanes show."""
+    return _LEGEND + (_LEGEND_OF_MARKS if story.marks else "")
+
+
 def draw(story: Story, outlines: Sequence[Outline], began_us: int, length_us: int, places: Places) -> str:
     """All lanes. `outlines`: of caller and agent, or none; they begin at `began_us`."""
     lanes = [_ruler(length_us, places)]
@@ -44,7 +49,9 @@ def draw(story: Story, outlines: Sequence[Outline], began_us: int, length_us: in
         lanes.append(_wave(who, outline, began_us, places))
     spoken = [(who, [u for u in story.utterances if u.who == who]) for who in ("caller", "agent")]
     lanes += [_words(who, utterances, places) for who, utterances in spoken]
-    lanes += [_marks(story.marks, length_us, places), _flags(story.events, places)]
+    if story.marks:
+        lanes.append(_marks(story.marks, length_us, places))
+    lanes.append(_flags(story.events, places))
     lanes += [
         f'<div class="cut {places.of(cut.t_us)}" title="cut at {moment(cut.t_us)}"></div>'
         for cut in story.cuts

@@ -53,20 +53,31 @@ INTERRUPTIONS = frozenset({"cut", "ignored"})
 SIGNATURE_KINDS = frozenset(
     {"content_length", "content_type", "form", "method", "origin", "signature", "token", "unsigned"}
 )
+
+# What an INVITE was answered with, and why something that came was dropped without a word.
+SIP_STATUSES = frozenset(
+    {"200", "400", "401", "403", "404", "405", "420", "422", "480", "482", "486", "487", "488", "500", "503", "603"}
+)
+SIP_DROPS = frozenset({"guesses", "stranger"})
 RECORDING_RESULTS = frozenset({"complete", "failed", "none", "partial", "repaired"})
 CARRIER_TROUBLES = frozenset(
     {
         "bad_message",
         "binary_frame",
+        "broken_media",
         "clock_jumped",
+        "digits_lost",
+        "early_media",
         "early_message",
         "late_media",
         "media_discarded",
         "media_gap",
         "odd_digit",
+        "queue_full",
         "second_start",
         "stray_mark",
         "unknown_event",
+        "unknown_payload_type",
         "wrong_stream",
         "wrong_track",
     }

@@ -23,6 +23,8 @@ _OPERATION_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CALL_S = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400)
 # A tick is 20 ms, so everything below it is fine and told apart only roughly.
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+_MOS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.2, 4.4)
+_RATIOS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 _Metric = TypeVar("_Metric", bound=MetricWrapperBase)
 
@@ -124,6 +126,19 @@ class Metrics:
             "Requests whose signature was missing or wrong.",
             carrier=labels.CARRIERS,
             kind=labels.SIGNATURE_KINDS,
+        )
+        self.sip_invites = self._counters(
+            "gw_sip_invites_total", "Calls that came by SIP, by what they were answered.", status=labels.SIP_STATUSES
+        )
+        self.sip_dropped = self._counters(
+            "gw_sip_dropped_total", "What was not worth an answer.", reason=labels.SIP_DROPS
+        )
+        self.trunk_up = Gauge(  # by the trunks of the settings
+            "gw_trunk_up", "1 while a trunk answers.", ("trunk",), registry=self._registry
+        )
+        self.media_mos = self._histogram("gw_media_mos", "How good a call's audio was, 1 to 4.5.", _MOS)
+        self.media_loss_ratio = self._histogram(
+            "gw_media_loss_ratio", "Of a call's packets, those that did not come.", _RATIOS
         )
         self.recordings = self._counters(
             "gw_recordings_total", "Recordings of calls, by outcome.", result=labels.RECORDING_RESULTS

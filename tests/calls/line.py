@@ -8,10 +8,11 @@ from gateway.contracts import Heard, LegEvent, LegTraits
 class Line:
     """A `LegCore`. `lead_ms`: how far ahead of the playout it may be sent."""
 
-    def __init__(self, *, lead_ms: int = 200, confirms: bool = True) -> None:
+    def __init__(self, *, lead_ms: int = 200, sends_digits: bool = False) -> None:
         self.traits = LegTraits(
-            carrier="line", confirms_playout=confirms, lead_ms=lead_ms, queue_ms=60_000, sends_digits=False
+            carrier="line", lead_ms=lead_ms, queue_ms=60_000, sends_digits=sends_digits
         )
+        self.digits: list[tuple[int, str]] = []  # and behind how many bytes each was pressed
         self.played: list[bytes] = []
         self.clears: list[float] = []
         self._events: list[LegEvent] = []
@@ -28,6 +29,12 @@ class Line:
 
     def clear(self, now: float) -> None:
         self.clears.append(now)
+
+    def send_digits(self, digits: str) -> None:
+        self.digits.append((len(self.audio), digits))
+
+    def leave(self, now: float) -> None:
+        """Nobody is there."""
 
     def events(self) -> Sequence[LegEvent]:
         events, self._events = self._events, []

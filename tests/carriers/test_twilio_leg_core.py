@@ -418,7 +418,6 @@ def test_clear_is_sent_and_no_mark_follows_it() -> None:
 
 def test_the_traits_promise_what_twilio_can() -> None:
     assert TRAITS.carrier == "twilio"
-    assert TRAITS.confirms_playout
     assert not TRAITS.sends_digits
     assert TwilioLegCore(CALL).traits == TRAITS
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway.carriers.readers import READERS
 from gateway.report import write_report
 from tests.report.chromium import CHROMIUM, Chromium
 from tests.report.made_calls import MadeCall, write_recording
@@ -31,7 +32,7 @@ def page(tmp_path: Path) -> Path:
     folder = call.write()
     tone = (8000 * np.sin(np.arange(8000 * 30) / 5)).astype("<i2")
     write_recording(folder, np.stack([tone, tone], axis=1).tobytes())
-    return write_report(folder)
+    return write_report(folder, READERS)
 
 
 @pytest.mark.parametrize("name", ["spoken", "cough", "dropped", "renewed"])
@@ -39,7 +40,7 @@ def page(tmp_path: Path) -> Path:
 def test_a_recorded_call_opens_without_a_complaint_and_asks_for_nothing_but_itself(
     browser: Chromium, tmp_path: Path, name: str, dark: bool
 ):
-    path = write_report(TRACES / name, tmp_path / "page.html")
+    path = write_report(TRACES / name, READERS, tmp_path / "page.html")
 
     browser.open(path, dark=dark)
 
@@ -48,7 +49,7 @@ def test_a_recorded_call_opens_without_a_complaint_and_asks_for_nothing_but_itse
 
 
 def test_words_of_strangers_do_nothing(browser: Chromium, tmp_path: Path):
-    path = write_report(hostile_call(tmp_path))
+    path = write_report(hostile_call(tmp_path), READERS)
 
     browser.open(path)
 
@@ -66,7 +67,7 @@ def test_nothing_but_the_timeline_is_wider_than_a_phone(browser: Chromium, page:
 
 
 def test_the_widest_waterfall_fits_on_a_phone(browser: Chromium, tmp_path: Path):
-    path = write_report(TRACES / "interrupted", tmp_path / "page.html")
+    path = write_report(TRACES / "interrupted", READERS, tmp_path / "page.html")
 
     browser.open(path, width_px=360)
     browser.value("document.querySelectorAll('details').forEach((each) => (each.open = true))")
@@ -142,7 +143,7 @@ def test_a_link_to_a_moment_opens_there(browser: Chromium, page: Path):
 
 
 def test_a_page_without_sound_has_no_play_button_and_no_complaint(browser: Chromium, tmp_path: Path):
-    path = write_report(MadeCall(tmp_path).write())
+    path = write_report(MadeCall(tmp_path).write(), READERS)
 
     browser.open(path)
 

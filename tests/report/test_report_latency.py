@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.carriers.readers import READERS
 from gateway.report import happenings as h
 from gateway.report.latency import Bucket, Turn, turns
 from gateway.report.reading import read_call
@@ -27,7 +28,7 @@ def stopped(
 
 @pytest.mark.parametrize("folder", CALLS, ids=lambda folder: folder.name)
 def test_the_segments_of_a_recorded_turn_are_the_whole_to_the_microsecond(folder: Path):
-    found = turns(read_call(folder).happenings)
+    found = turns(read_call(folder, READERS).happenings)
 
     for turn in found:
         assert turn.segments[0].from_us == turn.from_us
@@ -38,7 +39,7 @@ def test_the_segments_of_a_recorded_turn_are_the_whole_to_the_microsecond(folder
 
 @pytest.mark.parametrize("folder", CALLS, ids=lambda folder: folder.name)
 def test_a_recorded_turn_takes_as_long_as_the_call_itself_found(folder: Path):
-    call = read_call(folder)
+    call = read_call(folder, READERS)
     facts = [each for each in call.happenings if isinstance(each, h.Told) and each.name == "turn.answered"]
     told = [fact.fields["latency_ms"] for fact in facts]
 
@@ -53,7 +54,7 @@ def test_a_recorded_turn_takes_as_long_as_the_call_itself_found(folder: Path):
 
 
 def test_a_spoken_turn_is_told_boundary_by_boundary_without_a_rest():
-    first, *_ = turns(read_call(CALLS[0].parent / "spoken").happenings)
+    first, *_ = turns(read_call(CALLS[0].parent / "spoken", READERS).happenings)
 
     assert names(first) == [
         "carrier in",
@@ -69,7 +70,7 @@ def test_a_spoken_turn_is_told_boundary_by_boundary_without_a_rest():
 
 
 def test_a_key_waits_for_the_response_that_it_cut():
-    first, second, *_ = turns(read_call(CALLS[0].parent / "slow").happenings)
+    first, second, *_ = turns(read_call(CALLS[0].parent / "slow", READERS).happenings)
 
     assert (first.by, second.by) == ("key", "key")
     assert first.first_audio_us is None  # the next key came before it was answered
@@ -78,7 +79,7 @@ def test_a_key_waits_for_the_response_that_it_cut():
 
 
 def test_a_turn_that_had_to_be_heard_by_another_session_is_one_turn_with_all_it_waited_for():
-    (turn,) = turns(read_call(CALLS[0].parent / "away").happenings)
+    (turn,) = turns(read_call(CALLS[0].parent / "away", READERS).happenings)
 
     waited = [s.name for s in turn.segments if s.us]
     behind = waited[waited.index("lost voice") :]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.contracts import CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
+from gateway.carriers.readers import READERS
 from gateway.report import happenings as h
 from gateway.report.latency import turns
 from gateway.report.reading import read_call
@@ -23,7 +24,7 @@ def stops(call: MadeCall, t_ms: float, *, audio_end_ms: int, silent_ms: int) -> 
 
 
 def the_stop(folder: Path) -> h.CallerStopped:
-    return next(each for each in read_call(folder).happenings if isinstance(each, h.CallerStopped))
+    return next(each for each in read_call(folder, READERS).happenings if isinstance(each, h.CallerStopped))
 
 
 def test_the_end_of_speech_is_found_in_the_message_that_brought_it(tmp_path: Path):
@@ -99,7 +100,7 @@ def test_a_voice_that_speaks_g711_is_measured_in_its_bytes(tmp_path: Path):
     event = said("response.output_audio.delta", response_id="r", item_id="i", delta=payload)
     call.at(10, "voice", event)
 
-    found = [each for each in read_call(call.write()).happenings if isinstance(each, h.AgentSpoke)]
+    found = [each for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpoke)]
 
     assert found == [h.AgentSpoke(10_000, "r", "i", 100.0)]
 
@@ -113,7 +114,7 @@ def test_what_a_standby_wants_is_not_what_the_session_that_talks_has(tmp_path: P
     call.at(20, "tick", "", CloseVoice(session=1))
     call.at(30, "voice", delta(100))
 
-    found = [each.ms for each in read_call(call.write()).happenings if isinstance(each, h.AgentSpoke)]
+    found = [each.ms for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpoke)]
 
     assert found == [100.0, 600.0]
 
@@ -124,7 +125,7 @@ def test_audio_of_a_response_that_was_cancelled_is_not_the_agents(tmp_path: Path
     call.at(20, "voice", delta(100))
     call.at(30, "voice", said("response.output_audio.done", response_id="resp", item_id="item"))
 
-    found = read_call(call.write()).happenings
+    found = read_call(call.write(), READERS).happenings
 
     assert [type(each) for each in found] == [h.AgentSpoke]
 
@@ -136,7 +137,7 @@ def test_a_filler_is_heard_when_it_is_played_not_when_it_is_loaded(tmp_path: Pat
     call.at(100, "command", json.dumps({"type": "clip.ready", "id": 4, "pcm": pcm}))
     call.at(900, "tick", "", Fact("filler.played", {"clip": name}), play(200))
 
-    story = tell(read_call(call.write()).happenings)
+    story = tell(read_call(call.write(), READERS).happenings)
 
     assert [(u.text, u.spans) for u in story.utterances] == [(f"({name})", [(900_000, 1_100_000)])]
 
@@ -149,7 +150,7 @@ def test_only_what_was_resampled_has_a_tail(tmp_path: Path):
     call.at(20, "tick", "", configure(1, output={"format": {"type": "audio/pcmu"}}))
     call.at(30, "voice", done)
 
-    found = [each for each in read_call(call.write()).happenings if isinstance(each, h.AgentSpokeAll)]
+    found = [each for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpokeAll)]
 
     assert [each.tail_ms for each in found] == [2.0, 0.0]
 
@@ -160,7 +161,7 @@ def test_a_long_clip_that_stands_in_the_audio_file_as_text_is_read_whole(tmp_pat
     call.at(100, "command", json.dumps({"type": "clip.ready", "id": 1, "pcm": pcm}))
     call.at(100, "tick", "", play(5000))
 
-    story = tell(read_call(call.write()).happenings)
+    story = tell(read_call(call.write(), READERS).happenings)
 
     assert [(u.text, u.spans) for u in story.utterances] == [("A long text.", [(100_000, 5_100_000)])]
     assert [event.name for event in story.events] == ["synthesize", "clip.ready"]
@@ -173,7 +174,7 @@ def test_messages_that_nobody_understands_are_passed_over(tmp_path: Path):
             call.at(0, port, text, VoiceMessage(text))
     call.at(0, "carrier", b"\x80\x00")
 
-    assert read_call(call.write()).happenings == []
+    assert read_call(call.write(), READERS).happenings == []
 
 
 def test_a_carrier_that_the_report_does_not_know_leaves_turns_and_facts(tmp_path: Path):
@@ -183,7 +184,7 @@ def test_a_carrier_that_the_report_does_not_know_leaves_turns_and_facts(tmp_path
     call.at(1100, "voice", said("response.created", response={"id": "resp"}))
     call.at(1200, "voice", delta(100), Fact("turn.answered", {"latency_ms": 700}))
 
-    (turn,) = turns(read_call(call.write()).happenings)
+    (turn,) = turns(read_call(call.write(), READERS).happenings)
 
     assert [(s.name, s.us // 1000) for s in turn.segments] == [
         ("carrier in + resampler + end-of-turn silence + turn detection", 500),

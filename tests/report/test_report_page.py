@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.carriers.readers import READERS
 from gateway.report import render, write_report
 from gateway.report.latency import turns
 from gateway.report.markup import moment
@@ -63,7 +64,7 @@ def spoken_call(folder: Path, words: str = "Good morning.") -> MadeCall:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_every_recorded_call_has_a_page(name: str):
-    assert "Recorded call" in Elements(render(TRACES / name)).words
+    assert "Recorded call" in Elements(render(TRACES / name, READERS)).words
 
 
 def test_the_head_tells_who_when_how_long_and_how_it_ended(tmp_path: Path):
@@ -83,7 +84,7 @@ def test_the_head_tells_who_when_how_long_and_how_it_ended(tmp_path: Path):
     }
     (folder / "call.json").write_text(json.dumps(record))
 
-    words = Elements(render(folder)).words
+    words = Elements(render(folder, READERS)).words
 
     for told in (
         *("tel:cccccccccc", "tel:dddddddddd", "night", "echo", "2026-02-03 04:05:06 UTC", "1 min 23 s"),
@@ -93,7 +94,7 @@ def test_the_head_tells_who_when_how_long_and_how_it_ended(tmp_path: Path):
 
 
 def test_without_a_record_the_head_is_made_from_the_trace(tmp_path: Path):
-    page = render(spoken_call(tmp_path).write())
+    page = render(spoken_call(tmp_path).write(), READERS)
 
     words = Elements(page).words
     assert "call.json cannot be read (No such file or directory)" in words
@@ -109,8 +110,8 @@ def test_without_a_record_the_head_is_made_from_the_trace(tmp_path: Path):
 
 
 def test_the_sum_of_a_turn_is_on_the_page():
-    (turn,) = turns(read_call(TRACES / "goodbye").happenings)
-    words = Elements(render(TRACES / "goodbye")).words
+    (turn,) = turns(read_call(TRACES / "goodbye", READERS).happenings)
+    words = Elements(render(TRACES / "goodbye", READERS)).words
 
     assert turn.first_audio_us is not None
     first_ms, all_ms = turn.first_audio_us / 1000, turn.us / 1000
@@ -119,21 +120,21 @@ def test_the_sum_of_a_turn_is_on_the_page():
 
 
 def test_words_that_were_not_heard_are_marked_as_an_estimate():
-    (cut,) = [u.cut for u in tell(read_call(TRACES / "interrupted").happenings).utterances if u.cut]
-    page = render(TRACES / "interrupted")
+    (cut,) = [u.cut for u in tell(read_call(TRACES / "interrupted", READERS).happenings).utterances if u.cut]
+    page = render(TRACES / "interrupted", READERS)
 
     assert re.search(rf"{cut.heard} <i>\(estimated\)</i> <s> \w+", page)
     assert f"Heard, estimated: “{cut.heard}”" in Elements(page).words
 
 
 def test_items_that_are_cut_together_are_one_interruption():
-    words = Elements(render(TRACES / "corrected")).words
+    words = Elements(render(TRACES / "corrected", READERS)).words
 
     assert "1interruptions" in words
 
 
 def test_an_answer_that_broke_off_says_why():
-    assert "The voice was lost before it had said all of it." in Elements(render(TRACES / "dropped")).words
+    assert "The voice was lost before it had said all of it." in Elements(render(TRACES / "dropped", READERS)).words
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_an_answer_that_broke_off_says_why():
     ],
 )
 def test_any_fact_is_in_the_list_and_on_the_timeline(tmp_path: Path, name: str):
-    page = render(spoken_call(tmp_path).fact(900, name, how="so", since_ms=3).write())
+    page = render(spoken_call(tmp_path).fact(900, name, how="so", since_ms=3).write(), READERS)
 
     elements = Elements(page)
     assert re.search(rf"{name}.*how so since_ms 3", elements.words)
@@ -162,7 +163,7 @@ def test_any_fact_is_in_the_list_and_on_the_timeline(tmp_path: Path, name: str):
 
 
 def test_without_a_recording_the_page_says_so_and_has_the_rest(tmp_path: Path):
-    elements = Elements(render(spoken_call(tmp_path).write()))
+    elements = Elements(render(spoken_call(tmp_path).write(), READERS))
 
     assert "recording.wav cannot be read" in elements.words
     assert elements.tags("audio") == []
@@ -173,7 +174,7 @@ def test_without_outputs_the_page_says_so(tmp_path: Path):
     folder = spoken_call(tmp_path).write()
     (folder / OUTPUTS).unlink()
 
-    words = Elements(render(folder)).words
+    words = Elements(render(folder, READERS)).words
 
     assert "outputs.jsonl cannot be read" in words
 
@@ -182,27 +183,27 @@ def test_a_damaged_record_is_told(tmp_path: Path):
     folder = spoken_call(tmp_path).write()
     (folder / "call.json").write_text('{"duration_ms":"long"}')
 
-    assert "call.json is damaged" in Elements(render(folder)).words
+    assert "call.json is damaged" in Elements(render(folder, READERS)).words
 
 
 def test_a_trace_without_its_end_is_told(tmp_path: Path):
     folder = spoken_call(tmp_path).write(finished=False)
 
-    assert "The trace has no end" in Elements(render(folder)).words
+    assert "The trace has no end" in Elements(render(folder, READERS)).words
 
 
 def test_a_call_in_which_nothing_happened_has_a_page(tmp_path: Path):
     folder = MadeCall(tmp_path).write()
     (folder / OUTPUTS).unlink()
 
-    assert "Nobody said anything." in Elements(render(folder)).words
+    assert "Nobody said anything." in Elements(render(folder, READERS)).words
 
 
 def test_audio_that_is_too_much_stays_in_its_file_which_is_named(tmp_path: Path):
     folder = spoken_call(tmp_path).write()
     path = write_recording(folder, bytes(4 * 8000))
 
-    elements = Elements(render(folder, most_audio_bytes=15_999))
+    elements = Elements(render(folder, READERS, most_audio_bytes=15_999))
 
     assert elements.tags("audio") == []
     assert str(path.resolve()) in elements.words
@@ -213,7 +214,7 @@ def test_the_recording_is_in_the_page_and_its_size_is_told(tmp_path: Path):
     folder = spoken_call(tmp_path).write()
     write_recording(folder, bytes(4 * 8000 * 10))
 
-    elements = Elements(render(folder))
+    elements = Elements(render(folder, READERS))
 
     (audio,) = elements.tags("audio")
     head, _, data = (audio["src"] or "").partition(",")
@@ -243,9 +244,9 @@ def hostile_call(folder: Path) -> Path:
 
 
 def test_what_was_said_is_never_markup(tmp_path: Path):
-    innocent = Elements(render(spoken_call(tmp_path / "innocent").write()))
+    innocent = Elements(render(spoken_call(tmp_path / "innocent").write(), READERS))
 
-    elements = Elements(render(hostile_call(tmp_path / "hostile")))
+    elements = Elements(render(hostile_call(tmp_path / "hostile"), READERS))
 
     assert len(elements.tags("script")) == len(innocent.tags("script")) == 1
     assert elements.tags("img") == []
@@ -258,13 +259,13 @@ def test_a_lone_surrogate_is_no_reason_to_fail(tmp_path: Path):
     folder = spoken_call(tmp_path).write()
     (folder / "call.json").write_text('{"detail":"\\ud800"}')
 
-    page = write_report(folder)
+    page = write_report(folder, READERS)
 
     assert page.exists()
 
 
 def test_the_policy_allows_these_styles_and_this_script_and_nothing_else(tmp_path: Path):
-    page = render(spoken_call(tmp_path).write())
+    page = render(spoken_call(tmp_path).write(), READERS)
 
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
@@ -284,7 +285,7 @@ def test_the_policy_allows_these_styles_and_this_script_and_nothing_else(tmp_pat
 
 
 def test_nothing_on_the_page_is_placed_by_an_inline_style(tmp_path: Path):
-    elements = Elements(render(hostile_call(tmp_path)))
+    elements = Elements(render(hostile_call(tmp_path), READERS))
 
     assert not any("style" in attributes for _, attributes in elements.found)
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.carriers.readers import READERS
 from gateway.report import happenings as h
 from gateway.report.reading import read_call
 from gateway.report.story import Story, tell
@@ -11,7 +12,7 @@ S = 1_000_000
 
 
 def recorded(name: str) -> Story:
-    return tell(read_call(TRACES / name).happenings)
+    return tell(read_call(TRACES / name, READERS).happenings)
 
 
 def answer(at_us: int, ms: int, *, item: str = "item") -> list[h.Happening]:

@@ -23,11 +23,14 @@ from gateway.contracts import (
     Heard,
     LegEnded,
     LegEvent,
+    LegFact,
+    LegHeld,
     LegStarted,
     LegTraits,
     LegTrouble,
 )
 from gateway.media.playout import FRAME_BYTES
+from gateway.wire import telephone_event
 from gateway.wire.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ __all__ = ["TRAITS", "SipLegCore"]
 
 TRAITS = LegTraits(
     carrier="sip",
-    confirms_playout=False,  # RTP has no such word: what was heard follows from time alone
     # What is sent leaves here at the next tick, whatever waits behind it; more than one group of frames has to wait
     # so that no tick finds nothing: Playout fills up by 60 ms.
     lead_ms=80,
@@ -46,6 +48,7 @@ TRAITS = LegTraits(
 )
 
 BYTES_PER_MS: Final = 8
+DIGITS: Final = frozenset(telephone_event.DIGITS)
 DETAIL_CHARS: Final = 120
 # A phone may ring for as long as that: proxies give up after three minutes at the least (RFC 3261 §16.6, timer C).
 RINGING_S: Final = 300.0
@@ -53,11 +56,18 @@ RINGING_S: Final = 300.0
 _ENDINGS: Final[Mapping[wire.Why, EndReason]] = {
     "hung up": EndReason.CALLER_HUNG_UP,
     "cancelled": EndReason.CALLER_HUNG_UP,
-    "refused": EndReason.NEVER_STARTED,
+    "refused": EndReason.REFUSED,
     "unacknowledged": EndReason.CARRIER_LOST,
     "expired": EndReason.CARRIER_SILENT,
     "lost": EndReason.CARRIER_LOST,
     "no answer": EndReason.CARRIER_INVALID,
+}
+# What a refusal means that nobody meant. RFC 3261 §21.4.9, §21.4.18, §21.4.24, §21.6.1.
+_REFUSALS: Final[Mapping[int | None, EndReason]] = {
+    408: EndReason.NO_ANSWER,
+    480: EndReason.NO_ANSWER,
+    486: EndReason.BUSY,
+    600: EndReason.BUSY,
 }
 
 
@@ -89,6 +99,7 @@ class SipLegCore:
         self._rng = rng
         self._wall_s = wall_s
         self._start_by_s = start_s
+        self._rings = False
         self._silence_s = silence_s
         self._state = _State.WAITING
         self._traits = TRAITS
@@ -96,6 +107,7 @@ class SipLegCore:
         self._keys = Keys()
         self._caller_bytes = 0
         self._heard = Heard(0, 0)
+        self._held = False
         self._is_transferred = False
         self._troubled: set[str] = set()
         self._events: list[LegEvent] = []
@@ -108,7 +120,7 @@ class SipLegCore:
     @property
     def held(self) -> bool:
         """They want to hear nothing: what is played waits."""
-        return self._media is not None and not self._media.media.direction.sends
+        return self._media is not None and self._media.held
 
     @property
     def quality(self) -> MediaQuality | None:
@@ -155,13 +167,17 @@ class SipLegCore:
             case wire.MediaAgreed():
                 self._agreed(message, now)
             case wire.Ringing():
+                self._rings = message.status < 200
                 self._start_by_s = now + RINGING_S
             case wire.DigitInformed():
                 self._key(message.digit.upper(), "info", now)
             case wire.TransferAsked():
-                self._trouble("transfer_asked", "taken" if message.taken else "refused")
+                self._events.append(LegFact("transfer.asked", {"taken": message.taken}))
             case wire.TransferTold():
                 self._is_transferred = message.status is None or 200 <= message.status < 300
+                self._events.append(
+                    LegFact("transfer.told", {"status": message.status, "last": message.last})
+                )
             case wire.CallOver():
                 self._over(message, now)
             case wire.MediaFailed():
@@ -181,6 +197,9 @@ class SipLegCore:
         if self._state is _State.WAITING and not media.early:
             self._state = _State.LIVE
             self._events.append(LegStarted(codec=self._media.codec, carrier_call_id=self._call_id))
+        if self._state is _State.LIVE and self._media.held != self._held:
+            self._held = self._media.held
+            self._events.append(LegHeld(self._held))
 
     def _key(self, digit: str, way: Way, now: float) -> None:
         if self._state is not _State.LIVE:
@@ -197,11 +216,16 @@ class SipLegCore:
         reason = _ENDINGS[over.why]
         if reason is EndReason.CALLER_HUNG_UP and self._is_transferred:
             reason = EndReason.TRANSFERRED
-        said = [
+        if reason is EndReason.REFUSED:
+            reason = _REFUSALS.get(over.status, reason)
+        released = {"why": over.why, "status": over.status, "cause": over.cause, "text": over.text}
+        self._events.append(
+            LegFact("call.released", {name: value for name, value in released.items() if value})
+        )
+        said = [  # without their text: this stands in logs, and they may have named somebody
             over.why if over.why != "hung up" else "",
             f"SIP {over.status}" if over.status is not None else "",
             f"Q.850 {over.cause}" if over.cause is not None else "",
-            over.text,
         ]
         self._end(reason, now, ", ".join(filter(None, said)))
 
@@ -229,18 +253,24 @@ class SipLegCore:
             self._report()
 
     def send_digits(self, digits: str) -> None:
-        """Send keys as events, between frames of audio. Raises `ValueError` on what is no digit, or if we cannot."""
-        if not self._traits.sends_digits:
-            raise ValueError("the far end takes no telephone events")
-        if self._state is _State.LIVE and self._media is not None:
-            self._media.stream.sender.digits.press(digits)
+        """Send keys as events instead of the frames that are played next. Raises `ValueError` on what is no digit."""
+        if not DIGITS.issuperset(digits):
+            raise ValueError(f"no digits: {digits!r}")
+        if self._state is not _State.LIVE or self._media is None:
+            return
+        if self._traits.sends_digits:
+            self._media.stream.press(digits)
+        else:
+            self._trouble("digits_lost")
 
     def leave(self, now: float) -> None:
-        """We end the call: nothing follows but a last report. Harmless when repeated."""
+        """The call ends: nothing follows but a last report. Harmless when repeated."""
         if self._state is not _State.OVER:
             self._state = _State.OVER
             if self._media is not None:
                 self._media.leave(now)
+                quality = msgspec.to_builtins(self._media.quality)
+                self._events.append(LegFact("media.quality", quality))
 
     # -- time
 
@@ -250,7 +280,7 @@ class SipLegCore:
         if self._media is not None:
             self._tick(self._media, now)
         if self._state is _State.WAITING and now >= self._start_by_s:
-            self._end(EndReason.NEVER_STARTED, now)
+            self._end(EndReason.NO_ANSWER if self._rings else EndReason.NEVER_STARTED, now)
 
     def _tick(self, media: LegMedia, now: float) -> None:
         media.send(now)

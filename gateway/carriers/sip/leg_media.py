@@ -24,6 +24,7 @@ _CNAME_BITS: Final = 96  # RFC 7022 §4.2
 class LegMedia:
     """Begins with the first agreement, whose law is that of all audio in and out; what comes in the other is translated.
 
+    What comes in is the far end's: the gate before it lets nobody else through (media_gate.py), and has decrypted it.
     `outgoing`: datagrams to send, to be taken out. `wall_s`: the time of `now` 0, since 1970.
     """
 
@@ -41,23 +42,25 @@ class LegMedia:
             wall_s=wall_s,
         )
         self._alive_at_s = now
+        self._rtp_source: Address | None = None
         self._rtcp_source: Address | None = None
         self._broken = 0
-        self._strangers = 0
         self._has_heard = False
-        self._receiver.expect(media.rtp, media.receives)
+        self._receiver.expect(media.receives)
 
     @property
     def quality(self) -> MediaQuality:
-        return quality(
-            self._receiver, self._reports, strangers=self._strangers + self._receiver.latch.strangers
-        )
+        return quality(self._receiver, self._reports)
+
+    @property
+    def held(self) -> bool:
+        """They want to hear nothing. RFC 3264 §8.4; an address of zeros is how RFC 2543 had it."""
+        return not self.media.direction.sends or self.media.rtp is None
 
     @property
     def oddities(self) -> dict[str, int]:
         """What should not have come, counted."""
         return {
-            "stranger": self._strangers + self._receiver.latch.strangers,
             "unknown_payload_type": self._receiver.unknown,
             "broken_media": self._broken + self._receiver.broken,
         }
@@ -66,16 +69,17 @@ class LegMedia:
         """Go on as `media` has it. One that says the same again, as a refresh does, changes nothing."""
         if media == self.media:
             return
+        if media.rtp != self.media.rtp:
+            self._rtp_source = None
         if media.rtcp != self.media.rtcp:
             self._rtcp_source = None
         self.media = media
         self._alive_at_s = now
-        self._receiver.expect(media.rtp, media.receives)
+        self._receiver.expect(media.receives)
 
     def silent_s(self, now: float) -> float:
         """For how long nothing has come that should: 0 while on hold, and before the answer."""
-        direction = self.media.direction
-        if self.media.early or not (direction.sends and direction.receives):
+        if self.media.early or self.held or not self.media.direction.receives:
             self._alive_at_s = now
         return now - self._alive_at_s
 
@@ -83,38 +87,27 @@ class LegMedia:
 
     def receive(self, datagram: Datagram, now: float) -> str | None:
         """Take a datagram; the digit that it brings, if any. Nothing is raised."""
-        if self.media.secure and not datagram.authentic:
-            self._strangers += 1
-            return None
         try:
-            if not datagram.rtcp:
-                return self._rtp(datagram, now)
-            self._rtcp(datagram, now)
+            if datagram.rtcp:
+                self._rtcp(datagram, now)
+                return None
+            return self._rtp(datagram, now)
         except RemoteProtocolError:
             self._broken += 1
-        return None
+            return None
 
     def _rtp(self, datagram: Datagram, now: float) -> str | None:
         packet = rtp.decode(datagram.data)
-        digit = self._receiver.receive(packet, datagram.address, now, authentic=datagram.authentic)
-        if self._receiver.heard_at == now:
-            self._alive_at_s = now
-        return digit
+        self._alive_at_s = now
+        self._rtp_source = datagram.address
+        return self._receiver.receive(packet, now)
 
     def _rtcp(self, datagram: Datagram, now: float) -> None:
-        if not self._is_theirs(datagram):
-            self._strangers += 1
-            return
         self._reports.receive(datagram.data, now)
         self._alive_at_s = now
         self._rtcp_source = datagram.address
         if self._reports.round_trip_s is not None:
             self.stream.far.measured(self._reports.round_trip_s)
-
-    def _is_theirs(self, datagram: Datagram) -> bool:
-        """RTCP has no sequence to prove itself by: it has to come from where their media comes from, or goes to."""
-        known = (self._receiver.latch.address, self.media.rtcp)
-        return datagram.authentic or datagram.address.host in {address.host for address in known if address}
 
     def hear(self, now: float) -> bytes:
         """The caller's audio that is due; silence before his first packet. After `send`, once a tick."""
@@ -128,7 +121,7 @@ class LegMedia:
 
     def send(self, now: float) -> None:
         """The packet of this tick, and a report if one is due."""
-        address = self._receiver.latch.address
+        address = self._rtp_address
         packet = self.stream.tick(self.media, now, reachable=address is not None)
         if packet is not None and address is not None:
             self._reports.sent(packet, now)
@@ -144,8 +137,11 @@ class LegMedia:
 
     def _report(self, report: bytes) -> None:
         """Reports go on while on hold. RFC 3264 §5.1."""
-        address = (
-            self._receiver.latch.address if self.media.rtcp_mux else self._rtcp_source or self.media.rtcp
-        )
+        address = self._rtp_address if self.media.rtcp_mux else self._rtcp_source or self.media.rtcp
         if address is not None:
             self.outgoing.append(Datagram(address, report, rtcp=True))
+
+    @property
+    def _rtp_address(self) -> Address | None:
+        """Where they send from, which a NAT lets through; before anything came, where they say that they receive."""
+        return self._rtp_source or self.media.rtp

@@ -14,8 +14,7 @@ _FRAME_MS = 20
 class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Of the whole call, as we received it; `far_lost_packets`: as they say that they received us.
 
-    `mos`: 1 to 4.5, by the E-model (media/mos.py); None where nothing came. `strangers`: packets that were none of
-    the far end's.
+    `mos`: 1 to 4.5, by the E-model (media/mos.py); None where nothing came.
     """
 
     received_packets: int
@@ -29,10 +28,9 @@ class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
     mos: float | None
     far_lost_packets: int | None
     restarts: int
-    strangers: int
 
 
-def quality(receiver: RtpReceiver, reports: RtcpReports, *, strangers: int) -> MediaQuality:
+def quality(receiver: RtpReceiver, reports: RtcpReports) -> MediaQuality:
     """What is known by now."""
     counts, source = receiver.jitter.counts, receiver.source
     unheard = max(source.lost, 0) + counts.late
@@ -53,5 +51,4 @@ def quality(receiver: RtpReceiver, reports: RtcpReports, *, strangers: int) -> M
         mos=round(score, 2) if source.received else None,
         far_lost_packets=reports.far.lost if reports.far is not None else None,
         restarts=source.restarts + counts.restarts,
-        strangers=strangers,
     )

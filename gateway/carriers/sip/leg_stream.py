@@ -22,6 +22,7 @@ _EPSILON_S: Final = 1e-6
 class _Frame(NamedTuple):
     payload: bytes
     end_ms: int  # on the axis of all that was ever played
+    digits: str = ""  # to be pressed from here on
 
 
 class LegStream:
@@ -36,8 +37,10 @@ class LegStream:
         self.far = FarBuffer()
         self.passed = 0
         self._codec = CODECS[codec]
+        self._silence = self._codec.silence * FRAME_BYTES
         self._waiting: deque[_Frame] = deque()
         self._played_ms = 0
+        self._digits = ""  # to be pressed with the next frame
         self._due_s: float | None = None
 
     @property
@@ -52,14 +55,20 @@ class LegStream:
         """Queue whole frames."""
         for at in range(0, len(payload), FRAME_BYTES):
             self._played_ms += FRAME_MS
-            self._waiting.append(_Frame(payload[at : at + FRAME_BYTES], self._played_ms))
+            self._waiting.append(_Frame(payload[at : at + FRAME_BYTES], self._played_ms, self._digits))
+            self._digits = ""
+
+    def press(self, digits: str) -> None:
+        """Send keys behind the frames that wait, in the place of silence; anything else waits until they are sent."""
+        self._digits += digits
 
     def skip(self, payload: bytes) -> None:
         """These frames are never sent, as if they had been cleared."""
         self._played_ms += len(payload) // FRAME_BYTES * FRAME_MS
 
     def clear(self, now: float) -> None:
-        """Send nothing of what waits."""
+        """Send nothing of what waits, but the keys: who pressed them does not take them back."""
+        self._digits = "".join(frame.digits for frame in self._waiting) + self._digits
         self._waiting.clear()
         self.far.clear(now)
 
@@ -69,15 +78,27 @@ class LegStream:
         if not (media.direction.sends and reachable):
             self.sender.skip()
             return None
-        frame = self._waiting[0].payload if self._waiting else self._codec.silence * FRAME_BYTES
+        frame = self._next()
         packet = self.sender.frame(
             self._in_law_of(media, frame),
             payload_type=media.payload_type,
             event_payload_type=media.event_payload_type,
         )
-        if self._waiting and packet.payload_type == media.payload_type:  # no digit took its place
+        if self._waiting and (packet.payload_type == media.payload_type or frame == self._silence):
             self.far.sent(self._waiting.popleft().end_ms, now)
         return packet
+
+    def _next(self) -> bytes:
+        """The frame whose turn it is, and the keys before it."""
+        if not self._waiting:
+            digits, self._digits = self._digits, ""
+            self.sender.digits.press(digits)
+            return self._silence
+        frame = self._waiting[0]
+        if frame.digits:
+            self.sender.digits.press(frame.digits)
+            self._waiting[0] = _Frame(frame.payload, frame.end_ms)
+        return frame.payload
 
     def _in_law_of(self, media: MediaAgreed, frame: bytes) -> bytes:
         codec = CODECS[media.codec]

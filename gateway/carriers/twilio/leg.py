@@ -1,7 +1,7 @@
 """The driver of one Media Stream."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -85,6 +85,10 @@ class TwilioLeg:
         self._websocket.release()
         if self._rest is not None:
             await self._say_last_word(self._rest)
+
+    def last_words(self) -> Sequence[str | bytes]:
+        """None: Twilio says `stop` before it closes, or nothing."""
+        return ()
 
     def release(self) -> None:
         self._websocket.release()

@@ -28,7 +28,6 @@ __all__ = ["TRAITS", "TwilioLegCore"]
 
 TRAITS = LegTraits(
     carrier="twilio",
-    confirms_playout=True,
     lead_ms=200,
     queue_ms=600_000,  # Twilio discards what is beyond ten minutes (warning 31931)
     sends_digits=False,  # Media Streams has no such message, and <Play digits> by REST would end the stream
@@ -217,6 +216,15 @@ class TwilioLegCore:
             self._far.clear(self._caller_ms, now)
             self._send(wire.Clear(self._stream_sid))
             self._report()
+
+    def send_digits(self, digits: str) -> None:
+        """They are lost: `traits` says so."""
+        if not DIGITS.issuperset(digits):
+            raise ValueError(f"no digits: {digits!r}")
+        self._trouble("digits_lost")
+
+    def leave(self, now: float) -> None:  # noqa: ARG002 - the stream is closed by whoever holds its connection
+        self._state = _State.OVER
 
     def _mark(self, now: float) -> None:
         name = self._far.mark(now)

@@ -32,6 +32,7 @@ __all__ = [
     "answer_target",
     "new_branch",
     "next_hop",
+    "secured",
     "sized",
     "stamp",
     "with_via",
@@ -87,10 +88,13 @@ def next_hop(request: Request) -> SipUri | None:
     uri = request.uri
     if routes and isinstance(routes[0].uri, SipUri) and routes[0].uri.lr:
         uri = routes[0].uri
-    if not isinstance(uri, SipUri):
-        return None
+    return secured(uri, request) if isinstance(uri, SipUri) else None
+
+
+def secured(hop: SipUri, request: Request) -> SipUri:
+    """The next hop of a request, by TLS alone if that is for a `sips` URI. RFC 3261 §26.2.2."""
     secure = isinstance(request.uri, SipUri) and request.uri.secure
-    return msgspec.structs.replace(uri, secure=True) if secure else uri
+    return msgspec.structs.replace(hop, secure=True) if secure else hop
 
 
 def sized(targets: Iterable[Target], size_bytes: int) -> tuple[Target, ...]:

@@ -63,6 +63,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def named(self, call_id: str, tag: str | None) -> Session | None:
+        """The session of a Call-ID and our tag."""
+        return self._sessions.get((call_id, tag))
+
     # -- new ones
 
     def begin(self, session: Session) -> Session:
@@ -155,7 +159,7 @@ class Sessions:
             if found is not None:
                 return found
         headers = happened.request.headers
-        return self._sessions.get((headers[CALL_ID], headers[TO].tag))
+        return self.named(headers[CALL_ID], headers[TO].tag)
 
     def _say(self, key: ServerKey, response: Response) -> None:
         self._said.append(Said(None, Respond(key, response)))

@@ -23,10 +23,13 @@ __all__ = [
     "Broken",
     "ClientKey",
     "Happened",
+    "Key",
+    "Over",
     "Send",
     "ServerKey",
     "TimedOut",
     "Transactions",
+    "key_of",
 ]
 
 Flow = Any
@@ -53,10 +56,11 @@ Key = ClientKey | ServerKey
 
 
 class Send(NamedTuple):
-    """Send this there."""
+    """Send this there. `key`: the transaction that it belongs to."""
 
     message: Request | Response
     flow: Flow
+    key: Key
 
 
 class Asked(NamedTuple):
@@ -93,7 +97,13 @@ class Broken(NamedTuple):
     key: Key
 
 
-Happened = Send | Asked | Acknowledged | Answered | TimedOut | Broken
+class Over(NamedTuple):
+    """Nothing more will come of this transaction, and nobody knows its key any more."""
+
+    key: Key
+
+
+Happened = Send | Asked | Acknowledged | Answered | TimedOut | Broken | Over
 
 
 class _Alarm(NamedTuple):
@@ -155,6 +165,18 @@ class Transactions:
         self._carry_out(key, transaction, does)
         return bool(does)
 
+    def forget(self, key: Key) -> None:
+        """End a transaction without a word: what comes to it is nobody's, or, of a request of theirs, new."""
+        transaction = self._find(key)
+        if transaction is not None:
+            self._forget(key, transaction)
+
+    def __contains__(self, key: Key) -> bool:
+        return self._find(key) is not None
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
+
     # -- what comes
 
     def receive(self, message: Request | Response, flow: Flow, now: float, *, reliable: bool) -> None:
@@ -195,10 +217,10 @@ class Transactions:
     # -- matching
 
     def _answered(self, response: Response, now: float) -> None:
-        key = ClientKey(response.headers[VIA][0].branch or "", response.headers[CSEQ].method)
+        key = _client_key(response)
         transaction = self._clients.get(key)
-        if transaction is None:
-            return  # of a transaction that is over, or nobody's
+        if transaction is None or len(response.headers[VIA]) > 1:
+            return  # of a transaction that is over, or nobody's; of two Vias, one is another's: §8.1.3.3
         does = transaction.steps.happens(_class_of(response), now)
         self._carry_out(key, transaction, does, response)
 
@@ -233,9 +255,9 @@ class Transactions:
         for each in does:
             match each:
                 case "send" if transaction.sending is not None:
-                    self._happened.append(Send(transaction.sending, transaction.flow))
+                    self._happened.append(Send(transaction.sending, transaction.flow, key))
                 case "ack" if isinstance(came, Response):
-                    self._happened.append(Send(ack_for(transaction.request, came), transaction.flow))
+                    self._happened.append(Send(ack_for(transaction.request, came), transaction.flow, key))
                 case "deliver" if isinstance(came, Response) and isinstance(key, ClientKey):
                     self._happened.append(Answered(key, came))
                 case "deliver" if isinstance(came, Request) and isinstance(key, ServerKey):
@@ -258,6 +280,7 @@ class Transactions:
         self._happened.append(Asked(key, request, transaction.flow, cancels))
 
     def _forget(self, key: Key, transaction: _Transaction) -> None:
+        self._happened.append(Over(key))
         if isinstance(key, ClientKey):
             self._clients.pop(key, None)
             return
@@ -275,6 +298,15 @@ def _table(method: str, side: str) -> Any:
 
 def _class_of(response: Response) -> str:
     return {1: "1xx", 2: "2xx"}.get(response.status // 100, "3xx-6xx")
+
+
+def key_of(message: Request | Response) -> Key:
+    """The transaction of a message that came; of an ACK that of its INVITE, unless that was taken with a 2xx."""
+    return _server_key(message) if isinstance(message, Request) else _client_key(message)
+
+
+def _client_key(response: Response) -> ClientKey:
+    return ClientKey(response.headers[VIA][0].branch or "", response.headers[CSEQ].method)
 
 
 def _server_key(request: Request) -> ServerKey:

@@ -4,41 +4,39 @@ import heapq
 import itertools
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from gateway.wire.sip.endpoint import Endpoint
-from gateway.wire.sip.message import Request, Response, cancel_for, response_to
+from gateway.wire.sip.errors import SipSyntaxError
+from gateway.wire.sip.flow import Address, Flow
+from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.parser import parse_datagram
-from gateway.wire.sip.routing import new_branch, with_via
+from gateway.wire.sip.resolver import Target
+from gateway.wire.sip.routing import Addresses
 from gateway.wire.sip.session import Session
-from gateway.wire.sip.session_words import (
-    Acknowledge,
-    Ask,
-    Cancel,
-    Ended,
-    Forget,
-    Respond,
-    SessionWord,
-)
-from gateway.wire.sip.sessions import Sessions
-from gateway.wire.sip.transactions import (
-    Acknowledged,
-    Answered,
-    Asked,
-    Broken,
-    ClientKey,
-    Send,
-    TimedOut,
-    Transactions,
-)
+from gateway.wire.sip.session_words import Ended, SessionWord
+from gateway.wire.sip.strangers import Strangers
 from gateway.wire.sip.uri import SipUri, Uri
-from gateway.wire.sip.via import Via
+from gateway.wire.sip.user_agent import (
+    Called,
+    Event,
+    Find,
+    Outgoing,
+    Passed,
+    Reach,
+    Replied,
+    Send,
+    SessionSaid,
+    UserAgent,
+)
 
-__all__ = ["Agent", "Network", "Party", "Passed"]
+__all__ = ["Agent", "Network", "Party", "Sent"]
+
+PORT = 5060
 
 
-class Passed(NamedTuple):
+class Sent(NamedTuple):
     """A message that was sent: by whom, when, and its first words."""
 
     at: float
@@ -79,9 +77,8 @@ class Network:
     ) -> None:
         self.now = 0.0
         self.agents: dict[str, Party] = {}
-        self.passed: list[Passed] = []
-        self.heard: list[Response] = []  # which a transaction told its user
-        self.loses: Callable[[Passed], bool] = lambda _passed: False
+        self.passed: list[Sent] = []
+        self.loses: Callable[[Sent], bool] = lambda _sent: False
         self._rng = Random(seed)
         self._delay_s = delay_s
         self._loss = loss
@@ -89,14 +86,26 @@ class Network:
         self._under_way: list[_Due] = []
         self._later: list[tuple[float, int, Callable[[], Any]]] = []
         self._numbers = itertools.count()
+        self._hosts: dict[str, str] = {}  # the address of each name
 
-    def send(self, sender: str, to: str, message: Request | Response) -> None:
+    def host_of(self, name: str) -> str:
+        """The address of somebody, from now on."""
+        return self._hosts.setdefault(name, f"192.0.2.{len(self._hosts) + 1}")
+
+    def name_at(self, host: str) -> str:
+        """Who is there. Of an address that nobody was given here, whoever is called as it begins."""
+        names = {address: name for name, address in self._hosts.items()}
+        return names.get(host, host.partition(".")[0])
+
+    def send(self, sender: str, to: str, message: Request | Response | bytes) -> None:
+        data = message if isinstance(message, bytes) else message.encode()
+        message = parse_datagram(data)
         what = (
             message.method
             if isinstance(message, Request)
             else f"{message.status} {message.headers['CSeq'].split()[1]}"
         )
-        passed = Passed(round(self.now, 3), sender, what, message)
+        passed = Sent(round(self.now, 3), sender, what, message)
         self.passed.append(passed)
         if self.loses(passed):
             return
@@ -104,7 +113,7 @@ class Network:
         for _ in range(copies):
             if self._rng.random() >= self._loss:
                 at = self.now + self._rng.uniform(*self._delay_s)
-                heapq.heappush(self._under_way, _Due(at, next(self._numbers), to, sender, message.encode()))
+                heapq.heappush(self._under_way, _Due(at, next(self._numbers), to, sender, data))
 
     def later(self, pause_s: float, do: Callable[[], Any]) -> None:
         heapq.heappush(self._later, (self.now + pause_s, next(self._numbers), do))
@@ -140,51 +149,63 @@ class Network:
 
 
 class Agent:
-    """All that one user agent is, apart from sockets. `told`: what each of its sessions said, without messages.
+    """A user agent on the network. `told`: what each of its sessions said, without messages; `heard`: what came to them.
 
-    `hears`: called with each of these as it comes.
+    `hears`: called with each word as it comes. `decides`: about who calls. `events`: all that happened.
+    `finds`: the DNS. `down`: who cannot be reached. `endpoint`: of its sessions; `agent`: of itself.
     """
 
-    def __init__(self, name: str, network: Network, seed: int = 1, **endpoint: Any) -> None:
+    def __init__(
+        self, name: str, network: Network, seed: int = 1, *, agent: dict[str, Any] | None = None, **endpoint: Any
+    ) -> None:
         self.name = name
         self.network = network
-        rng = Random(seed)
-        contact = NameAddr(SipUri(user=name, host=f"{name}.example"))
-        self.endpoint = Endpoint(contact=contact, rng=rng, **endpoint)
-        self.address = contact
-        self.transactions = Transactions()
-        self.sessions = Sessions()
+        self.rng = Random(seed)
+        self.host = network.host_of(name)
+        self.address = NameAddr(SipUri(user=name, host=f"{name}.example"))
+        self.endpoint = Endpoint(contact=self.address, rng=self.rng, **endpoint)
+        self.strangers = Strangers({})
+        addresses = Addresses({"UDP": PORT, "TCP": PORT})
+        self.agent = UserAgent(addresses, self.strangers, self.rng, **(agent or {}))
         self.calls: list[Session] = []
         self.told: dict[Session, list[SessionWord]] = {}
-        self.forgotten: list[Request] = []
+        self.events: list[Event] = []
         self.hears: Callable[[Agent, Session, SessionWord], None] = lambda _agent, _session, _word: None
-        self._rng = rng
-        self._asked: dict[ClientKey, Request] = {}
-        self._sent: list[tuple[Request, Request, str]] = []  # as it was asked, as it was sent, and where to
+        self.decides: Callable[[Called], None] = self.take
+        self.finds: Callable[[SipUri], tuple[Target, ...]] = self.find
+        self.down: set[Address] = set()
         network.agents[name] = self
 
     # -- what it does
 
     def call(self, uri: Uri, description: bytes | None = b"offer", **more: Any) -> Session:
+        now = self.network.now
         session = Session.inviting(
-            uri,
-            self.endpoint,
-            self.network.now,
-            local=self.address,
-            description=description,
-            **more,
+            uri, self.endpoint, now, local=self.address, description=description, **more
         )
         self._begin(session)
-        self.sessions.begin(session)
+        self.agent.begin(session, now)
         self.carry()
         return session
+
+    def take(self, called: Called) -> None:
+        session = self.agent.take(called, self.endpoint, self.network.now)
+        if session is not None:
+            self._begin(session)
 
     def does(self, session: Session, verb: Callable[..., Any], *args: Any, **more: Any) -> Any:
         """Do something with a session, and send what it says."""
         done = verb(*args, **more)
-        self.sessions.touch(session)
+        self.agent.touch(session, self.network.now)
         self.carry()
         return done
+
+    def find(self, uri: SipUri) -> tuple[Target, ...]:
+        """By the first word of a name, over UDP whatever the URI says."""
+        host = self.network.host_of(uri.host.partition(".")[0])
+        return (Target("UDP", Address(host, uri.port or PORT), uri.host),)
+
+    # -- what there is to see
 
     def words(self, session: Session, *kinds: type) -> list[SessionWord]:
         return [word for word in self.told[session] if isinstance(word, kinds or (object,))]
@@ -193,89 +214,89 @@ class Agent:
     def ended(self) -> list[Ended]:
         return [word for words in self.told.values() for word in words if isinstance(word, Ended)]
 
+    @property
+    def passed(self) -> list[Passed]:
+        """Its messages, as its sessions know them."""
+        return [each for each in self.events if isinstance(each, Passed)]
+
+    @property
+    def replied(self) -> list[Replied]:
+        return [each for each in self.events if isinstance(each, Replied)]
+
+    @property
+    def heard(self) -> list[Response]:
+        """Responses that came to requests of its sessions."""
+        return [each.message for each in self.passed if isinstance(each.message, Response) and not each.sent]
+
+    def __len__(self) -> int:
+        return len(self.agent)
+
     # -- what comes
 
     def receive(self, data: bytes, sender: str) -> None:
-        self.transactions.receive(parse_datagram(data), sender, self.network.now, reliable=False)
+        self.receive_by(self.flow_to(self.network.host_of(sender)), data)
+
+    def receive_by(self, flow: Flow, data: bytes) -> None:
+        message: Request | Response | SipSyntaxError
+        try:
+            message = parse_datagram(data)
+        except SipSyntaxError as error:
+            message = error
+        self.agent.receive(message, flow, self.network.now)
         self.carry()
 
     def advance(self) -> None:
-        self.transactions.advance(self.network.now)
-        self.sessions.advance(self.network.now)
+        self.agent.advance(self.network.now)
         self.carry()
 
     @property
     def deadline(self) -> float | None:
-        deadlines = (self.transactions.deadline, self.sessions.deadline)
-        return min((at for at in deadlines if at is not None), default=None)
+        return self.agent.deadline
 
-    # -- the user agent's core
+    def flow_to(self, host: str, port: int = PORT) -> Flow:
+        return Flow("UDP", Address(self.host, PORT), Address(host, port))
+
+    # -- its driver
 
     def carry(self) -> None:
-        while True:
-            happened = self.transactions.happened()
-            for each in happened:
-                self._happened(each)
-            said = self.sessions.said()
-            for session, word in said:
-                self._say(session, word)
-            if not happened and not said:
-                return
+        """Do what the user agent wants done, and hear what happened."""
+        while (outgoing := self.agent.outgoing()) or (events := self.agent.events()):
+            if outgoing:
+                for each in outgoing:
+                    self._do(each)
+            else:
+                for event in events:
+                    self.events.append(event)
+                    self._happens(event)
 
-    def _happened(self, happened: Any) -> None:
+    def _do(self, what: Outgoing) -> None:
         now = self.network.now
-        match happened:
-            case Send(message, flow):
-                self.network.send(self.name, flow, message)
-            case Asked() | Acknowledged() if self.sessions.receive(happened, now):
-                pass
-            case Asked(key, request) if request.method == "INVITE":
-                session = self.sessions.invited(happened, self.endpoint, now)
-                if session is not None:
-                    self._begin(session)
-            case Asked(key, request):
-                self.transactions.respond(key, response_to(request, 501, to_tag="x"), now)
-            case Answered(key, response) if key in self._asked:
-                self.network.heard.append(response)
-                self.sessions.answered(self._asked[key], response, now)
-            case TimedOut(key) | Broken(key) if key in self._asked:
-                self.sessions.unanswered(self._asked[key], now)
+        match what:
+            case Send(data, flow):
+                if flow.remote in self.down:
+                    self.agent.broken(flow, now)
+                else:
+                    self.network.send(self.name, self.network.name_at(flow.remote.host), data)
+            case Find(errand, uri):
+                self.agent.found(errand, self.finds(uri), now)
+            case Reach(errand, target):
+                self.agent.reached(errand, self._reach(target), now)
+            case _:
+                assert_never(what)
 
-    def _say(self, session: Session | None, word: SessionWord) -> None:
-        now = self.network.now
-        match word:
-            case Ask(request, next_hop):
-                to = self._name_of(next_hop)
-                sent = with_via(request, self._via())
-                self._sent.append((request, sent, to))
-                self._asked[self.transactions.ask(sent, to, now, reliable=False)] = request
-            case Acknowledge(request, next_hop):
-                found = [sent for asked, sent, _ in self._sent if asked is request]
-                sent = found[0] if found else with_via(request, self._via())
-                if not found:
-                    self._sent.append((request, sent, ""))
-                self.network.send(self.name, self._name_of(next_hop), sent)
-            case Cancel(invite, rows):
-                sent, to = next((sent, to) for asked, sent, to in self._sent if asked is invite)
-                cancel = cancel_for(sent)
-                for name, text in rows:
-                    cancel.headers.add(name, text)
-                self.transactions.ask(cancel, to, now, reliable=False)
-            case Respond(key, response):
-                self.transactions.respond(key, response, now)
-            case Forget(invite):
-                self.forgotten.append(invite)
-            case _ if session is not None:
-                self.told[session].append(word)
-                self.hears(self, session, word)
+    def _reach(self, target: Target) -> Flow | None:
+        if target.transport == "UDP":
+            return self.flow_to(*target.address)
+        local = Address(self.host, 40_000)
+        return None if target.address in self.down else Flow(target.transport, local, target.address, 1)
+
+    def _happens(self, event: Event) -> None:
+        if isinstance(event, Called):
+            self.decides(event)
+        elif isinstance(event, SessionSaid):
+            self.told[event.session].append(event.word)
+            self.hears(self, event.session, event.word)
 
     def _begin(self, session: Session) -> None:
         self.calls.append(session)
         self.told[session] = []
-
-    def _via(self) -> Via:
-        via = Via(transport="UDP", host=f"{self.name}.example")
-        return Via.parse(f"{via};branch={new_branch(self._rng)}")
-
-    def _name_of(self, uri: Any) -> str:
-        return str(uri.host).partition(".")[0]

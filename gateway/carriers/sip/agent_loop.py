@@ -1,0 +1,146 @@
+"""Runs the user agent: its messages on sockets, its questions to the DNS, its alarms on the clock. trio."""
+
+import math
+from collections.abc import Callable
+from typing import NoReturn, assert_never
+
+import structlog
+import trio
+
+from gateway.carriers.sip.dns import Dns
+from gateway.carriers.sip.flows import Flows
+from gateway.carriers.sip.transport import Message, Unreachable
+from gateway.wire.sip.flow import Flow
+from gateway.wire.sip.strangers import Strangers
+from gateway.wire.sip.user_agent import Event, Find, Outgoing, Reach, Send, UserAgent
+
+__all__ = ["AgentLoop"]
+
+
+class AgentLoop:
+    """What `Flows` tells it goes to the `agent`; what that wants done is done; what happened goes to `happens`.
+
+    `strangers`: who is heard at all. `happens` raises nothing. `advance(now)` and `deadline()`: of what else has alarms.
+    What the user agent raises is logged: a bug in one message is no reason to stop reading.
+    """
+
+    def __init__(
+        self,
+        strangers: Strangers,
+        *,
+        happens: Callable[[Event], None],
+        advance: Callable[[float], None],
+        deadline: Callable[[], float | None],
+        dropped: Callable[[str], None],
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._strangers = strangers
+        self._happens = happens
+        self._advance = advance
+        self._deadline = deadline
+        self._dropped = dropped
+        self._log = log
+        self._agent: UserAgent | None = None
+        self._flows: Flows | None = None
+        self._dns: Dns | None = None
+        self._tasks: trio.Nursery | None = None
+        self._alarm = trio.CancelScope()
+        self._is_carrying = False
+
+    async def run(self, agent: UserAgent, flows: Flows, dns: Dns) -> NoReturn:
+        """Until cancelled. What came before is dropped."""
+        self._agent, self._flows, self._dns = agent, flows, dns
+        async with trio.open_nursery() as self._tasks:
+            while True:
+                self.carry()
+                with trio.CancelScope(deadline=self._next_deadline()) as self._alarm:
+                    await trio.sleep_forever()
+                now = trio.current_time()
+                agent.advance(now)
+                self._contained(self._advance, now)
+
+    def carry(self) -> None:
+        """Have everything done that the user agent wants done by now."""
+        agent = self._agent
+        if (
+            agent is None or self._is_carrying
+        ):  # who is told what happened may do something: the loop comes to it
+            return
+        self._is_carrying = True
+        try:
+            while (outgoing := agent.outgoing()) or (events := agent.events()):
+                if outgoing:
+                    for each in outgoing:
+                        self._do(agent, each)
+                else:
+                    for event in events:
+                        self._happens(event)
+        finally:
+            self._is_carrying = False
+        self._alarm.deadline = min(self._alarm.deadline, self._next_deadline())
+
+    # -- TransportUser
+
+    def admits(self, flow: Flow) -> bool:
+        return self._agent is not None and self._strangers.admits(flow.remote.host, trio.current_time())
+
+    def turned_away(self, first_line: bytes, flow: Flow) -> None:
+        self._dropped("stranger")
+        sighting = self._strangers.turned_away(first_line, flow, trio.current_time())
+        if sighting is not None:
+            self._log.warning("stranger.dropped", **sighting._asdict())
+
+    def received(self, message: Message, flow: Flow) -> None:
+        if self._agent is not None:
+            self._contained(self._agent.receive, message, flow, trio.current_time())
+            self.carry()
+
+    def broken(self, flow: Flow, why: str) -> None:
+        if self._agent is not None:
+            self._log.info("flow.broken", transport=flow.transport, peer=flow.remote.host, detail=why)
+            self._agent.broken(flow, trio.current_time())
+            self.carry()
+
+    # -- what the user agent wants
+
+    def _do(self, agent: UserAgent, what: Outgoing) -> None:
+        if self._flows is None or self._tasks is None:
+            raise AssertionError("the loop does not run")
+        match what:
+            case Send(data, flow):
+                if not self._flows.send(flow, data):
+                    agent.broken(flow, trio.current_time())
+            case Find():
+                self._tasks.start_soon(self._find, agent, what)
+            case Reach():
+                self._tasks.start_soon(self._reach, agent, what)
+            case _:
+                assert_never(what)
+
+    async def _find(self, agent: UserAgent, find: Find) -> None:
+        if self._dns is None:
+            raise AssertionError("the loop does not run")
+        targets = await self._dns.targets(find.uri)
+        agent.found(find.errand, targets, trio.current_time())
+        self.carry()
+
+    async def _reach(self, agent: UserAgent, reach: Reach) -> None:
+        if self._flows is None:
+            raise AssertionError("the loop does not run")
+        flow = None
+        try:
+            flow = await self._flows.reach(reach.target)
+        except Unreachable as error:
+            self._log.info("peer.unreachable", peer=str(reach.target.address.host), detail=str(error))
+        agent.reached(reach.errand, flow, trio.current_time())
+        self.carry()
+
+    def _next_deadline(self) -> float:
+        deadlines = (self._agent.deadline if self._agent is not None else None, self._deadline())
+        return min((at for at in deadlines if at is not None), default=math.inf)
+
+    def _contained(self, told: Callable[..., None], *args: object) -> None:
+        try:
+            told(*args)
+        except Exception:  # noqa: BLE001 - containment: the next message is another one's
+            self._log.exception("sip.broken")

@@ -1,0 +1,246 @@
+"""SIP as one part of the gateway: its sockets, its user agent, its trunks. trio."""
+
+import contextlib
+import random
+import secrets as tokens
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, assert_never
+
+import structlog
+import trio
+
+from gateway.carriers.sip.agent_loop import AgentLoop
+from gateway.carriers.sip.dns import system_dns
+from gateway.carriers.sip.flows import Flows, WayIn, open_flows
+from gateway.carriers.sip.keeping import TrunkKeeping
+from gateway.carriers.sip.media_ports import MediaPorts
+from gateway.carriers.sip.setting_texts import transport_of
+from gateway.carriers.sip.settings import SipSettings, TrunkSettings
+from gateway.carriers.sip.switchboard import Switchboard
+from gateway.carriers.sip.tls import client_context, server_context
+from gateway.carriers.sip.trunks import Trunk, Trunks
+from gateway.config import ConfigError, Secret
+from gateway.contracts import CallLeg
+from gateway.incoming import Admission, NewCall
+from gateway.telemetry.metrics import Metrics
+from gateway.wire.sip.flow import Address, Flow, Transport
+from gateway.wire.sip.options import OptionsPing, PeerDown, PeerUp, PingSettings
+from gateway.wire.sip.registration import Registered, RegistrationFailed, RegistrationLost, Unregistered
+from gateway.wire.sip.resolver import Family
+from gateway.wire.sip.routing import Addresses
+from gateway.wire.sip.user_agent import Called, Event, Passed, Paths, Replied, SessionSaid, UserAgent
+
+__all__ = ["SipDoor"]
+
+# What a draining gateway says about when to ask again: a restart.
+_DRAINING_S: Final = 30
+# Where nobody is: to find out what we call ourselves towards those whose address is not known yet.
+_FAR_AWAY: Final = {False: Address("192.0.2.1", 9), True: Address("2001:db8::1", 9)}
+# What the log says of a trunk.
+_WORDS: Final[Mapping[type, str]] = {
+    PeerUp: "up",
+    PeerDown: "down",
+    Registered: "registered",
+    RegistrationFailed: "registration_failed",
+    RegistrationLost: "registration_lost",
+    Unregistered: "unregistered",
+}
+
+
+class SipDoor:
+    """`run` it. `admit` says whether a call is taken; `host` has it as long as it lasts, in a task that `spawn` starts.
+
+    `destinations`: of the dialplan, by name: a number or a SIP URI. `bound`: the ways in, once it runs.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        trunks: Mapping[str, TrunkSettings],
+        passwords: Mapping[str, Secret],
+        *,
+        admit: Callable[[NewCall], Admission],
+        host: Callable[[CallLeg, NewCall], Awaitable[None]],
+        spawn: Callable[..., None],
+        destinations: Mapping[str, str],
+        metrics: Metrics,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self.bound: list[tuple[Transport, Address]] = []
+        self._settings = settings
+        self._admit = admit
+        self._host = host
+        self._spawn = spawn
+        self._destinations = destinations
+        self._metrics = metrics
+        self._log = log
+        self._rng = random.SystemRandom()  # nobody shall guess a tag or a branch
+        self._trunks = Trunks(trunks, passwords, self._rng, nonce_key=tokens.token_bytes(32))
+        self._loop = AgentLoop(
+            self._trunks.strangers,
+            happens=self._happens,
+            advance=self._advance,
+            deadline=self._deadline,
+            dropped=lambda why: metrics.sip_dropped.labels(reason=why).inc(),
+            log=log,
+        )
+        self._keepings: list[TrunkKeeping] = []
+        self._agent: UserAgent | None = None
+        self._switchboard: Switchboard | None = None
+
+    # -- its life
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled; started when calls can come. Raises `ConfigError` for what cannot be opened."""
+        async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            flows = await self._open(stack)
+            self.bound = flows.bound
+            addresses = Addresses(
+                {transport: address.port for transport, address in flows.bound},
+                external_host=self._settings.external_host or None,
+            )
+            ports = self._settings.rtp_ports
+            media = MediaPorts(
+                self._settings.listen[0].host, range(ports.first, ports.last + 1) if ports.last else range(0)
+            )
+            paths = _paths(flows.bound)
+            self._agent = UserAgent(addresses, self._trunks.strangers, self._rng, paths=paths)
+            self._switchboard = Switchboard(
+                self._agent,
+                addresses,
+                self._trunks,
+                media,
+                admit=self._admit,
+                host=self._host,
+                spawn=self._spawn,
+                carry=self._loop.carry,
+                destinations=self._destinations,
+                rng=self._rng,
+                metrics=self._metrics,
+                log=self._log,
+            )
+            for trunk in self._trunks:
+                self._keep(trunk, addresses, flows.bound)
+            nursery.start_soon(media.run)
+            nursery.start_soon(self._loop.run, self._agent, flows, system_dns(self._rng, **paths._asdict()))
+            task_status.started()
+            await trio.sleep_forever()
+
+    def drain(self) -> None:
+        """Take no call any more, say so to who asks, and unregister."""
+        if self._agent is not None:
+            self._agent.draining_s = _DRAINING_S
+        for keeping in self._keepings:
+            keeping.end()
+        self._loop.carry()
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> Flows:
+        server_tls, client_tls = self._contexts()
+        ways = [
+            WayIn(transport=each.transport, host=each.host, port=each.port, tls=server_tls)
+            for each in self._settings.listen
+        ]
+        try:
+            return await stack.enter_async_context(open_flows(self._loop, ways, client_tls=client_tls))
+        except OSError as error:
+            listen = ", ".join(str(each) for each in self._settings.listen)
+            raise ConfigError(
+                f"sip.listen = {listen}: cannot be opened ({error.strerror or error}); name addresses of this machine, "
+                "and ports that nobody else has"
+            ) from None
+
+    def _contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+        settings = self._settings
+        authority = Path(settings.ca) if settings.ca else None
+        try:
+            if not settings.certificate:
+                return None, client_context(authority=authority)
+            certificate, key = Path(settings.certificate), Path(settings.key)
+            client = client_context(authority=authority, certificate=certificate, key=key)
+            return server_context(certificate, key), client
+        except (OSError, ssl.SSLError) as error:
+            where = f"sip.certificate = {settings.certificate!r}, sip.key = {settings.key!r}, sip.ca = {settings.ca!r}"
+            raise ConfigError(f"{where}: {error}; PEM files that belong together are right") from None
+
+    # -- what happens
+
+    def _happens(self, event: Event) -> None:
+        """Raises nothing: a bug ends the call that it is found in."""
+        try:
+            self._tell(event)
+        except Exception:  # noqa: BLE001 - containment: the other calls go on
+            self._log.exception("sip.broken")
+            if self._switchboard is not None and isinstance(event, SessionSaid | Passed):
+                self._switchboard.broken(event.session)
+
+    def _tell(self, event: Event) -> None:
+        now, switchboard = trio.current_time(), self._switchboard
+        if switchboard is None:
+            raise AssertionError("something happens before it runs")
+        match event:
+            case Called():
+                switchboard.called(event, now)
+            case SessionSaid():
+                switchboard.said(event, now)
+            case Passed():
+                switchboard.passed(event)
+            case Replied(request, response):
+                for keeping in self._keepings:
+                    keeping.replied(request, response, now)
+                self._settle()
+            case _:
+                assert_never(event)
+
+    # -- trunks
+
+    def _keep(self, trunk: Trunk, addresses: Addresses, bound: list[tuple[Transport, Address]]) -> None:
+        """Ask whether it is there, and register, as its settings say."""
+        settings, now = trunk.settings, trio.current_time()
+        there = settings.address
+        ping = None
+        if there is not None and settings.ping_s:
+            pings = PingSettings(interval_s=settings.ping_s)
+            ping = OptionsPing(there, trunk.identity, self._rng, now, pings)
+        registration = None
+        if settings.register:
+            flow = self._flow_to(trunk, bound)
+            registration = trunk.register(addresses.contact(flow, settings.user))
+        if ping is not None or registration is not None:
+            self._keepings.append(TrunkKeeping(trunk.name, ping=ping, registration=registration))
+            self._metrics.trunk_up.labels(trunk=trunk.name).set(1)
+
+    def _flow_to(self, trunk: Trunk, bound: list[tuple[Transport, Address]]) -> Flow:
+        """As a message to the trunk will go, as far as is known before anybody has looked up where that is."""
+        there = trunk.settings.registrar or trunk.settings.address
+        transport = (there and transport_of(there)) or bound[0][0]
+        local = next((address for each, address in bound if each == transport), bound[0][1])
+        return Flow(transport, local, _FAR_AWAY[":" in local.host])
+
+    def _advance(self, now: float) -> None:
+        for keeping in self._keepings:
+            keeping.advance(now)
+        self._settle()
+
+    def _deadline(self) -> float | None:
+        deadlines = [keeping.deadline for keeping in self._keepings]
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def _settle(self) -> None:
+        for keeping in self._keepings:
+            for event in keeping.events():
+                self._log.info(f"trunk.{_WORDS[type(event)]}", trunk=keeping.trunk, **event._asdict())
+            self._metrics.trunk_up.labels(trunk=keeping.trunk).set(keeping.is_up)
+            if self._agent is not None:
+                for request in keeping.outgoing():
+                    self._agent.ask(request, trio.current_time())
+
+
+def _paths(bound: Sequence[tuple[Transport, Address]]) -> Paths:
+    """What we can send with: UDP by our own sockets alone, TCP and TLS always, by the families that we have."""
+    has_udp = any(transport == "UDP" for transport, _ in bound)
+    transports: tuple[Transport, ...] = ("UDP", "TCP", "TLS") if has_udp else ("TCP", "TLS")
+    has_six = {":" in address.host for _, address in bound}
+    families: dict[Family, bool] = {"A": False, "AAAA": True}
+    return Paths(transports, tuple(each for each, six in families.items() if six in has_six))

@@ -1,0 +1,79 @@
+"""A message of SIP as the ladder of a report shows it: who is who and where is not in it, nor what is secret. A core."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from gateway.carriers.sip.leg_messages import MessagePassed
+from gateway.carriers.sip.told import one_line, plain_text
+from gateway.wire.sdp.crypto import hide_keys
+from gateway.wire.sip.endpoint import described_in
+from gateway.wire.sip.flow import Flow
+from gateway.wire.sip.headers import HeaderMap, key_of
+from gateway.wire.sip.message import Request, Response
+
+__all__ = ["HIDDEN", "passed_message"]
+
+HIDDEN: Final = "<hidden>"
+
+# What names nobody. A header that is not here may hold a number, an address, or what somebody else thinks is private.
+_SHOWN: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "allow", "allow-events", "event", "supported"),
+        *("require", "proxy-require", "unsupported", "recv-info", "info-package"),
+        *("content-type", "content-length", "content-disposition", "content-encoding"),
+        *("expires", "min-expires", "session-expires", "min-se", "retry-after", "date", "timestamp"),
+        *("max-forwards", "subscription-state", "refer-sub", "rseq", "rack", "privacy", "p-early-media"),
+    }
+)
+_WORDS: Final = frozenset({"reason", "server", "user-agent"})
+# Credentials, and what they answer: that they stand there is worth knowing.
+_SECRET: Final = frozenset(
+    {
+        *("authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate"),
+        *("authentication-info", "proxy-authentication-info", "identity"),
+    }
+)
+_MOST_ROWS: Final = 100
+_MOST_SDP_CHARS: Final = 4000
+
+# Lines of SDP about people (RFC 8866 §5.4 to §5.6) and keys of old (RFC 4566 §5.12), and a password of ICE.
+_PERSONAL: Final = re.compile(r"^(?:[iuepk]=|a=(?:ice-pwd|key-mgmt):)[^\r\n]*(?:\r\n|\r|\n|\Z)", re.MULTILINE)
+_USER: Final = re.compile(r"^o=\S+", re.MULTILINE)
+_SUBJECT: Final = re.compile(r"^s=[^\r\n]*", re.MULTILINE)
+
+
+def passed_message(message: Request | Response, *, sent: bool, flow: Flow) -> MessagePassed:
+    """What of a message may be recorded. `sent`: by us. `flow`: on which it went."""
+    line = (
+        message.method if isinstance(message, Request) else f"{message.status} {plain_text(message.reason)}"
+    )
+    return MessagePassed(
+        sent=sent,
+        line=line,
+        cseq=one_line(message.headers.get("CSeq") or ""),
+        transport=flow.transport,
+        headers=tuple(_rows(message.headers)),
+        sdp=_description(message),
+    )
+
+
+def _rows(headers: HeaderMap) -> Iterator[tuple[str, str]]:
+    """Every header that may be seen, in order."""
+    for name, text in islice(headers, _MOST_ROWS):
+        match key_of(name):
+            case key if key in _SHOWN:
+                yield name, one_line(text)
+            case key if key in _WORDS:
+                yield name, plain_text(text)
+            case key if key in _SECRET:
+                yield name, HIDDEN
+
+
+def _description(message: Request | Response) -> str:
+    body = described_in(message)
+    if body is None:
+        return ""
+    text = hide_keys(body.decode(errors="replace")[:_MOST_SDP_CHARS])
+    return _SUBJECT.sub("s=-", _USER.sub("o=-", _PERSONAL.sub("", text)))

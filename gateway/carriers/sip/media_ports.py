@@ -1,0 +1,239 @@
+"""The sockets of all calls' media: one task reads them all, many packets at a time.
+
+At 100 calls a packet comes every 0.2 ms. To wait for each costs more than to take it; so the sockets stand in one
+selector, for which trio waits, and it is looked at only so often. A call that is alone does not notice.
+"""
+
+import errno
+import random
+import selectors
+import socket
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import msgspec
+import structlog
+import trio
+
+from gateway.carriers.sip.media_gate import LARGEST_BYTES, MediaCounts, MediaGate
+from gateway.carriers.sip.port_pairs import PortPairs
+from gateway.media.latch import Address
+from gateway.wire.sdp.agreement import Agreed
+
+__all__ = ["MediaPort", "MediaPorts", "NoPorts"]
+
+_QUARANTINE_S: Final = 30.0
+# RFC 6335 §6: ports that belong to nobody.
+_ANY_PORTS: Final = range(49_152, 65_536)
+# How often sockets are looked at, at the most. The core takes audio every 20 ms, out of a buffer of 20 ms at the least.
+_REST_S: Final = 0.003
+# So many packets of each socket at a time: after 100 ms without a turn, all is read within 3 ms. Whoever floods a port
+# takes from all others what so many every 3 ms cost.
+_ROUNDS: Final = 8
+# What a socket says so often in a row it will say for ever.
+_MOST_ERRORS: Final = 16
+# Another program has it, or it is not for us.
+_TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
+
+log = structlog.get_logger()
+
+
+class NoPorts(Exception):
+    """No pair of ports can be had for another call; the text says why."""
+
+
+class MediaPorts:
+    """`host`: the address of ours that they are bound to. `ports`: those to take; none: any that are free.
+
+    Raises `OSError` if `host` is no address of ours, and `ValueError` if `ports` has no even one and the next.
+    """
+
+    def __init__(self, host: str, ports: range, *, quarantine_s: float = _QUARANTINE_S) -> None:
+        self._host = host
+        self._pairs = PortPairs(ports or _ANY_PORTS, random.SystemRandom(), quarantine_s=quarantine_s)
+        self._open: set[MediaPort] = set()
+        _bound(host, 0).close()
+        self._selector = selectors.DefaultSelector()
+
+    def __len__(self) -> int:
+        """How many calls have ports."""
+        return len(self._open)
+
+    async def run(self) -> NoReturn:
+        """Read until cancelled; then all ports are closed. Run it once."""
+        read_at = -_REST_S
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._selector.fileno())
+                if trio.current_time() < read_at + _REST_S:
+                    await trio.sleep_until(read_at + _REST_S)
+                read_at = trio.current_time()
+                self._read(read_at)
+        finally:
+            for port in list(self._open):
+                port.close()
+            self._selector.close()
+
+    def _read(self, now: float) -> None:
+        for _ in range(_ROUNDS):
+            ready = self._selector.select(0)
+            if not ready:
+                return
+            for key, _ in ready:
+                key.data(now)
+
+    def open(self, hear: Callable[[bytes], None], failed: Callable[[str], None]) -> "MediaPort":
+        """Ports for a call. Raises `NoPorts`.
+
+        `hear` gets what is the far end's, decrypted, as leg_messages.py frames it; it is quick and raises nothing: if
+        it does, that is logged and the port closed. `failed`: the port is closed, because of this.
+        """
+        now = trio.current_time()
+        for _ in range(len(self._pairs) + self._pairs.resting):
+            pair = self._pairs.take(now)
+            if pair is None:
+                break
+            sockets = self._bind(pair)
+            if sockets is not None:
+                return self._opened(pair, sockets, hear, failed)
+            self._pairs.put_back(pair)
+        raise NoPorts(
+            f"no pair of RTP ports: calls have {len(self)}, {self._pairs.resting} are in quarantine,"
+            f" other programs have {len(self._pairs)}"
+        )
+
+    def _bind(self, pair: int) -> tuple[socket.socket, socket.socket] | None:
+        """The two sockets; None: somebody else has one of them."""
+        try:
+            rtp = _bound(self._host, pair)
+            try:
+                return rtp, _bound(self._host, pair + 1)
+            except OSError:
+                rtp.close()
+                raise
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return None
+            raise NoPorts(f"RTP ports cannot be opened: {error.strerror}") from error
+
+    def _opened(
+        self,
+        pair: int,
+        sockets: tuple[socket.socket, socket.socket],
+        hear: Callable[[bytes], None],
+        failed: Callable[[str], None],
+    ) -> "MediaPort":
+        port = MediaPort(pair, *sockets, hear=hear, failed=failed, closed=self._closed)
+        rtp, rtcp = sockets
+        self._selector.register(rtp, selectors.EVENT_READ, port.read_rtp)
+        self._selector.register(rtcp, selectors.EVENT_READ, port.read_rtcp)
+        self._open.add(port)
+        return port
+
+    def _closed(self, port: "MediaPort", sockets: tuple[socket.socket, socket.socket]) -> None:
+        self._open.discard(port)
+        for each in sockets:
+            self._selector.unregister(each)
+            each.close()
+        self._pairs.rest(port.rtp_port, trio.current_time())
+
+
+class MediaPort:
+    """Two sockets of one call, and the gate before them. `rtp_port`: the even one; RTCP has the next."""
+
+    def __init__(
+        self,
+        rtp_port: int,
+        rtp: socket.socket,
+        rtcp: socket.socket,
+        *,
+        hear: Callable[[bytes], None],
+        failed: Callable[[str], None],
+        closed: Callable[["MediaPort", tuple[socket.socket, socket.socket]], None],
+    ) -> None:
+        self.rtp_port = rtp_port
+        self._rtp = rtp
+        self._rtcp = rtcp
+        self._hear = hear
+        self._failed = failed
+        self._closed = closed
+        self._gate = MediaGate()
+        self._is_open = True
+        self._unsent = 0
+        self._errors = 0
+
+    @property
+    def counts(self) -> MediaCounts:
+        """Also of a port that is closed."""
+        return msgspec.structs.replace(self._gate.counts, unsent=self._unsent)
+
+    def agree(self, agreed: Agreed) -> None:
+        """From now on listen to, and send, what was agreed on."""
+        self._gate.agree(agreed)
+
+    def send(self, framed: bytes) -> None:
+        """Send a datagram of the core, as leg_messages.py frames it. What the network does not take is counted."""
+        if not self._is_open:
+            return
+        datagram = self._gate.release(framed)
+        if datagram is None:
+            return
+        by = self._rtcp if datagram.rtcp and not self._gate.muxed else self._rtp
+        try:
+            by.sendto(datagram.data, datagram.address)
+        except OSError:  # no way there, or no room in the buffer
+            self._unsent += 1
+
+    def close(self) -> None:
+        """Give the ports back; nothing comes or goes any more. Harmless when repeated."""
+        if self._is_open:
+            self._is_open = False
+            self._closed(self, (self._rtp, self._rtcp))
+
+    # -- for MediaPorts
+
+    def read_rtp(self, now: float) -> None:
+        self._read(self._rtp, now, rtcp=False)
+
+    def read_rtcp(self, now: float) -> None:
+        self._read(self._rtcp, now, rtcp=True)
+
+    def _read(self, sock: socket.socket, now: float, *, rtcp: bool) -> None:
+        if not self._is_open:  # closed by what was heard a moment ago
+            return
+        try:
+            data, sender = sock.recvfrom(LARGEST_BYTES + 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._errors += 1
+            if self._errors >= _MOST_ERRORS:
+                self._fail(f"RTP cannot be read: {error.strerror}")
+            return
+        self._errors = 0
+        framed = self._gate.admit(data, Address(*sender[:2]), now, rtcp=rtcp)
+        if framed is None:
+            return
+        try:
+            self._hear(framed)
+        except Exception:  # the other calls go on
+            log.exception("media.broke", rtp_port=self.rtp_port)
+            self._fail("what was heard broke the call")
+
+    def _fail(self, why: str) -> None:
+        self.close()
+        self._failed(why)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        bound.setblocking(False)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

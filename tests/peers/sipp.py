@@ -1,0 +1,139 @@
+"""sipp: plays a scenario as a caller or as somebody who is called, and says how it came out."""
+
+import csv
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.ports import free_ports, is_bound
+from tests.peers.processes import Program, running
+
+__all__ = ["CAPTURES", "SippDone", "called_by", "call", "missing"]
+
+CAPTURES = Path("/usr/share/sip-tester")
+"""What Debian's package brings: speech in packets of 30 ms, and a key each as RFC 4733 has it."""
+
+_HOST = "127.0.0.1"
+
+
+def missing() -> str:
+    """Why it cannot be used here; empty: it can."""
+    return "" if shutil.which("sipp") else "sipp is not installed (Debian: sip-tester)"
+
+
+@dataclass(frozen=True)
+class SippDone:
+    """How a scenario came out. `messages`: all that passed. `media_port`: where its RTP was."""
+
+    name: str
+    exit_status: int
+    completed: int
+    failed: int
+    messages: str
+    errors: str
+    media_port: int
+
+    @property
+    def worked(self) -> bool:
+        """Each call went through its scenario, and there was one. sipp's exit status does not tell by itself."""
+        return self.exit_status == 0 and self.failed == 0 and self.completed > 0
+
+    @property
+    def received(self) -> list[str]:
+        """The messages that came, in order."""
+        parts = self.messages.split("-----------------------------------------------")
+        return [part.split("\n\n", 1)[1] for part in parts if " received [" in part[:200]]
+
+    def __str__(self) -> str:
+        counts = f"exit status {self.exit_status}, {self.completed} completed, {self.failed} failed"
+        return f"sipp {self.name}: {counts}\n{self.errors}\n{self.messages[-6000:]}"
+
+
+async def call(
+    name: str,
+    scenario: str,
+    *,
+    folder: Path,
+    to: int,
+    service: str,
+    host: str = _HOST,
+    options: Sequence[str] = (),
+    longest_s: float = 20,
+) -> SippDone:
+    """Call the server on port `to` of this machine. `host`: the address that we call from."""
+    async with _playing(
+        name, scenario, folder, [*options, "-s", service, f"{_HOST}:{to}"], host, free_ports(), longest_s
+    ) as (program, media_port):
+        return await _outcome(name, program, folder, media_port, longest_s)
+
+
+@asynccontextmanager
+async def called_by(
+    name: str,
+    scenario: str,
+    *,
+    folder: Path,
+    port: int,
+    host: str = _HOST,
+    options: Sequence[str] = (),
+    longest_s: float = 30,
+) -> AsyncIterator["Callee"]:
+    """Somebody on `port` who can be called while the block lasts."""
+    async with _playing(name, scenario, folder, options, host, port, longest_s) as (program, media_port):
+        await program.until(lambda: is_bound(port), 5, f"port {port} is open")
+        yield Callee(name, program, folder, media_port, longest_s)
+
+
+@dataclass(frozen=True)
+class Callee:
+    name: str
+    program: Program
+    folder: Path
+    media_port: int
+    longest_s: float
+
+    async def done(self) -> SippDone:
+        """Wait until it has been called and its scenario is over."""
+        return await _outcome(self.name, self.program, self.folder, self.media_port, self.longest_s)
+
+
+@asynccontextmanager
+async def _playing(
+    name: str, scenario: str, folder: Path, options: Sequence[str], host: str, port: int, longest_s: float
+) -> AsyncIterator[tuple[Program, int]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.xml").write_text(scenario)
+    media_port = free_ports(4, step=2)
+    command: list[str | Path] = ["sipp", "-sf", folder / f"{name}.xml", "-i", host, "-mi", host, "-p", str(port)]
+    command += ["-mp", str(media_port), "-nostdin", "-timeout", f"{longest_s:g}s", "-timeout_error"]
+    command += ["-trace_msg", "-message_file", folder / f"{name}.messages"]
+    command += ["-trace_err", "-error_file", folder / f"{name}.errors"]
+    command += ["-trace_stat", "-stf", folder / f"{name}.csv", "-fd", "1"]
+    command += [*options]
+    if "-m" not in options:
+        command += ["-m", "1"]
+    async with running(name, command, folder=folder) as program:
+        yield program, media_port
+
+
+async def _outcome(name: str, program: Program, folder: Path, media_port: int, longest_s: float) -> SippDone:
+    exit_status = await program.ends(longest_s + 5)
+    counts = _counts(folder / f"{name}.csv")
+    if counts is None:
+        raise program.failed("no statistics")
+    messages, errors = (_text(folder / f"{name}.{kind}") for kind in ("messages", "errors"))
+    return SippDone(name, exit_status, *counts, messages, errors, media_port)
+
+
+def _counts(path: Path) -> tuple[int, int] | None:
+    """Calls that worked and calls that did not, of all the time."""
+    if not path.exists():
+        return None
+    *_, last = csv.DictReader(path.read_text().splitlines(), delimiter=";")
+    return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,216 @@
+"""Scenarios for sipp, put together from the few steps that all of them have.
+
+A scenario is an XML file of `send`, `recv`, `pause` and `nop`. Words in brackets are sipp's: `[service]` is who is
+called, `[next_url]` the contact of the other side, `[media_port]` where sipp has its RTP.
+"""
+
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+__all__ = [
+    "ANSWER",
+    "OFFER",
+    "ack",
+    "answer",
+    "bye",
+    "expect",
+    "invite",
+    "pause",
+    "play",
+    "receive_bye",
+    "request",
+    "respond",
+    "scenario",
+    "sdp",
+]
+
+AUDIO = ("8 PCMA/8000", "0 PCMU/8000", "101 telephone-event/8000")
+
+
+def sdp(direction: str = "sendrecv", *, codecs: tuple[str, ...] = AUDIO, version: int = 1) -> str:
+    """A session description of one stream of audio that asks for packets of 20 ms."""
+    types = " ".join(codec.split()[0] for codec in codecs)
+    maps = [f"a=rtpmap:{codec}" for codec in codecs]
+    return "\r\n".join(
+        [
+            "v=0",
+            f"o=sipp 1 {version} IN IP[local_ip_type] [local_ip]",
+            "s=-",
+            "c=IN IP[media_ip_type] [media_ip]",
+            "t=0 0",
+            f"m=audio [media_port] RTP/AVP {types}",
+            *maps,
+            *(["a=fmtp:101 0-15"] if "101" in types else []),
+            "a=ptime:20",
+            f"a={direction}",
+            "",
+        ]
+    )
+
+
+OFFER = sdp()
+ANSWER = sdp(codecs=("8 PCMA/8000", "101 telephone-event/8000"))
+
+
+def scenario(name: str, *steps: str) -> str:
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name={quoteattr(name)}>\n{"".join(steps)}</scenario>\n'
+
+
+# -- who calls ----------------------------------------------------------------------------------------
+
+_US = "<sip:+15550109999@[local_ip]:[local_port]>;tag=[pid]u[call_number]"
+_THEM = "<sip:[service]@[remote_ip]:[remote_port]>"
+_CONTACT = "Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>"
+_VIA = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport"
+
+
+def invite(body: str = OFFER, *headers: str, cseq: int = 1) -> str:
+    """The first INVITE, or one more try of it."""
+    return _send(
+        "INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
+        [_VIA, f"From: {_US}", f"To: {_THEM}", f"CSeq: {cseq} INVITE", _CONTACT, *headers],
+        body,
+    )
+
+
+def request(method: str, cseq: int, *headers: str, body: str = "", uri: str = "[next_url]") -> str:
+    """A request of a caller within the dialog."""
+    return _send(
+        f"{method} {uri} SIP/2.0",
+        [
+            _VIA,
+            "[routes]",
+            f"From: {_US}",
+            f"To: {_THEM}[peer_tag_param]",
+            f"CSeq: {cseq} {method}",
+            _CONTACT,
+            *headers,
+        ],
+        body,
+        retransmits=method != "ACK",
+    )
+
+
+def ack(cseq: int = 1, body: str = "") -> str:
+    """Of a 2xx."""
+    return request("ACK", cseq, body=body)
+
+
+def ack_refusal(cseq: int = 1) -> str:
+    """Of any other final response: part of the INVITE's transaction (RFC 3261 §17.1.1.3)."""
+    return _send(
+        "ACK sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
+        ["[last_Via:]", f"From: {_US}", f"To: {_THEM}[peer_tag_param]", f"CSeq: {cseq} ACK"],
+        retransmits=False,
+    )
+
+
+def cancel(cseq: int = 1) -> str:
+    return _send(
+        "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
+        ["[last_Via:]", f"From: {_US}", f"To: {_THEM}", f"CSeq: {cseq} CANCEL"],
+    )
+
+
+def bye(cseq: int = 2) -> str:
+    """Hang up, and have it confirmed."""
+    return request("BYE", cseq) + expect(200)
+
+
+# -- who is called ------------------------------------------------------------------------------------
+
+
+def respond(status: int, reason: str, *headers: str, body: str = "", cseq: str = "[last_CSeq:]") -> str:
+    """A response to the request that came last. A final one to an INVITE is sent again until its ACK comes."""
+    return _send(
+        f"SIP/2.0 {status} {reason}",
+        [
+            "[last_Via:]",
+            "[last_Record-Route:]",
+            "[last_From:]",
+            "[last_To:];tag=[pid]d[call_number]" if status > 100 else "[last_To:]",
+            cseq,
+            _CONTACT,
+            *headers,
+        ],
+        body,
+        retransmits=status >= 200 and (bool(body) or status >= 300),
+        call_id="[last_Call-ID:]",
+    )
+
+
+def confirm(*headers: str, body: str = "") -> str:
+    """200 to a request within the dialog, whose To has our tag already."""
+    return _send(
+        "SIP/2.0 200 OK",
+        ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_CSeq:]", _CONTACT, *headers],
+        body,
+        retransmits=bool(body),
+        call_id="[last_Call-ID:]",
+    )
+
+
+def answer(body: str = ANSWER, *headers: str) -> str:
+    """Take an INVITE: ring, answer, and have it acknowledged."""
+    return receive("INVITE") + respond(180, "Ringing") + respond(200, "OK", *headers, body=body) + receive("ACK")
+
+
+def receive_bye() -> str:
+    return receive("BYE") + confirm()
+
+
+# -- what comes ---------------------------------------------------------------------------------------
+
+
+def receive(method: str, *, where: str = "", matches: str = "", optional: bool = False) -> str:
+    """A request that has to come; with `matches`, its `where` (a header, or "body") has to match."""
+    options = ' optional="true"' if optional else ""
+    return f'<recv request="{method}" rrs="true"{options}>{_check(where, matches)}</recv>\n'
+
+
+def expect(status: int, *, where: str = "", matches: str = "", challenge: bool = False) -> str:
+    """A final response that has to come, whatever provisional ones come before it."""
+    maybe = "".join(f'<recv response="{early}" optional="true"/>\n' for early in (100, 180, 183))
+    auth = ' auth="true"' if challenge else ""
+    final = f'<recv response="{status}" rrs="true"{auth}>{_check(where, matches)}</recv>\n'
+    return (maybe if status != 100 else "") + final
+
+
+_checks = iter(range(1, 10_000))
+
+
+def _check(where: str, matches: str) -> str:
+    if not where:
+        return ""
+    name = f"checked{next(_checks)}"
+    place = 'search_in="body"' if where == "body" else f'search_in="hdr" header="{where}:"'
+    return (
+        f'<action><ereg regexp={quoteattr(matches)} {place} check_it="true" assign_to="{name}"/>'
+        f'<log message="{where}: [${name}]"/></action>'
+    )
+
+
+# -- time and sound -----------------------------------------------------------------------------------
+
+
+def pause(duration_ms: int) -> str:
+    return f'<pause milliseconds="{duration_ms}"/>\n'
+
+
+def play(capture: Path) -> str:
+    """Send the packets of a capture; the next step does not wait for their end."""
+    return f'<nop><action><exec play_pcap_audio="{capture}"/></action></nop>\n'
+
+
+def _send(
+    first: str, rows: list[str], body: str = "", *, retransmits: bool = True, call_id: str = "Call-ID: [call_id]"
+) -> str:
+    lines = [first, *rows, call_id]
+    if not first.startswith("SIP/2.0"):
+        lines.append("Max-Forwards: 70")
+    if body:
+        lines.append("Content-Type: application/sdp")
+    lines += ["Content-Length: [len]", "", body]
+    text = "\n".join(lines).replace("\r\n", "\n")
+    again = ' retrans="500"' if retransmits else ""
+    return f"<send{again}><![CDATA[\n{text}\n]]></send>\n"
