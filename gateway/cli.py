@@ -135,6 +135,50 @@ def report(folder: Path, output: Path | None) -> None:
     click.echo(f"{page}   {size_mb:.1f} MB")
 
 
+@main.command("import")
+@config_option
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), help="Where to (default: the calls folder).")
+@click.option(
+    "--as",
+    "ours",
+    type=click.Choice(["called", "caller"]),
+    default="called",
+    show_default=True,
+    help="Which side of its calls we are: the other one becomes the caller.",
+)
+@settings_errors
+def import_capture(config: Path | None, capture: Path, into: Path | None, ours: str) -> None:
+    """Make a call folder of each call in a capture (SIP and G.711, as tcpdump or sngrep save it)."""
+    from gateway.capture.calls import Side
+    from gateway.capture.commands import ImportWish, run_import
+
+    wish = ImportWish(capture, config, into, Side(ours))
+    warn = functools.partial(click.echo, err=True)
+    sys.exit(trio.run(run_import, wish, os.environ, click.echo, warn))
+
+
+@main.command()
+@config_option
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--dialplan", type=click.Path(path_type=Path), help="What answers (default: that of the settings)."
+)
+@click.option("--plan", help="The plan that answers (default: as the dialplan routes the call).")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="Where the new call goes (default: the calls folder)."
+)
+@settings_errors
+def rerun(
+    config: Path | None, folder: Path, dialplan: Path | None, plan: str | None, into: Path | None
+) -> None:
+    """Let the caller of a recorded SIP call call again: what he said is played to a dialplan, in real time."""
+    from gateway.capture.rerun import RerunWish, run_rerun
+
+    wish = RerunWish(folder, config, dialplan, plan, into)
+    sys.exit(trio.run(run_rerun, wish, os.environ, click.echo))
+
+
 @main.group()
 def dialplan() -> None:
     """Look at dialplans."""

@@ -13,7 +13,7 @@ Drivers decide nothing; cores know no clock, socket or task. `now` is always sec
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -127,7 +127,10 @@ class DigitPressed(msgspec.Struct, frozen=True):
 
 
 class LegHeld(msgspec.Struct, frozen=True):
-    """The far end put us on hold, or (`held` false) took us back: meanwhile nothing that we send is heard."""
+    """The far end put us on hold, or (`held` false) took us back: meanwhile nothing that we send is heard.
+
+    Not before `LegStarted`.
+    """
 
     held: bool
 
@@ -195,6 +198,20 @@ class LegLost(Exception):
 
 class TransferFailed(Exception):
     """The carrier did not take the transfer; the text says why, without any number."""
+
+
+@runtime_checkable
+class PromptLeg(Protocol):
+    """What a `CallLeg` has besides whose wire never makes anybody wait: datagrams go at once, or are lost.
+
+    A task a packet each way costs more than the packet.
+    """
+
+    def hear_with(self, hear: Callable[[str | bytes], None]) -> None:
+        """Call `hear` with every message of the carrier from now on, and with those that wait. It raises nothing."""
+
+    def send_now(self, data: str | bytes) -> None:
+        """As `CallLeg.send`, and nothing is raised: who is gone will be heard of."""
 
 
 class CallLeg(Protocol):
@@ -343,3 +360,14 @@ class CallControl(Protocol):
 
     def hang_up(self, reason: EndReason) -> None:
         """End the call when what was said is heard."""
+
+
+class Steps(Protocol):
+    """The plan's step machine, built around the call that it controls."""
+
+    def begin(self) -> None: ...
+
+    def reached(self, milestone: Milestone) -> None: ...
+
+    def fall_back(self) -> bool:
+        """Go on with what the plan has for a voice that cannot be had. False when there is nothing."""

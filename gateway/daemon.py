@@ -6,12 +6,14 @@ from pathlib import Path
 
 import trio
 
+from gateway.carriers.sip.checks import warnings_of
 from gateway.dialplan.plan import load
 from gateway.net.tasks import run_in_thread, unwrapped
 from gateway.process import obey_signals, run_process
 from gateway.settings import read_settings
 from gateway.telemetry.log import configure
 from gateway.voices import choose_voice
+from gateway.wire.sip.hosts import write_host
 
 __all__ = ["serve_forever"]
 
@@ -31,8 +33,13 @@ async def serve_forever(config: Path | None, environ: Mapping[str, str]) -> None
                 twilio = "Twilio: off, 404 (TWILIO_AUTH_TOKEN is not set)"
             say(f"public door   {settings.http.host}:{running.public_port}   {twilio}")
             say(f"private door  {running.private_url}   /healthz /readyz /metrics")
+            if running.gateway.sip is not None:
+                ways = ", ".join(f"{way.lower()}:{write_host(*at)}" for way, at in running.gateway.sip.bound)
+                say(f"SIP           {ways}   trunks: {', '.join(settings.trunks)}")
             say(f"voice         {voice.says}")
             say(f"calls         {settings.calls.folder or 'not written to disk'}")
+            for line in warnings_of(settings.sip, settings.trunks, most_calls=settings.calls.max_active):
+                log.warning("settings.doubtful", detail=line)
             log.info("gateway.started", backend=voice.backends[0].traits.name, plans=len(dialplan.plans))
             await running.ended.wait()
             nursery.cancel_scope.cancel()

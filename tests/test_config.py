@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import ConfigError, Secret, load, secret, settings_file
-from gateway.config.shape import Variable
+from gateway.config.shape import Unshown, Variable, Written
 from gateway.config.toml import line_of
 
 
@@ -28,6 +28,17 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 5060
 
 
+def read_color(text: str) -> int:
+    if "@" in text:
+        raise Unshown("expected a color, no password")
+    if not text.startswith("#"):
+        raise ValueError("expected a color, as #ff0000")
+    return int(text[1:], 16)
+
+
+Color = Annotated[int, Written(read_color)]
+
+
 class Door(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     public_url: str | None = None
@@ -38,7 +49,9 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.SAFE
     folder: Path = Path("calls")
     limits: Limits = Limits()
-    trunks: dict[str, Trunk] = {}
+    trunks: dict[Annotated[str, msgspec.Meta(pattern="^[a-z]+$", description="a word")], Trunk] = {}
+    color: Color | None = None
+    colors: tuple[Color, ...] = ()
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +132,8 @@ def test_the_environment_wins_over_the_file(write: Write) -> None:
         ("GATEWAY_DOOR__PORTS", "1,2", "ports", (1, 2)),
         ("GATEWAY_DOOR__MODE", "fast", "mode", Mode.FAST),
         ("GATEWAY_DOOR__FOLDER", "/x", "folder", Path("/x")),
+        ("GATEWAY_DOOR__COLOR", "#0000ff", "color", 255),
+        ("GATEWAY_DOOR__COLORS", "#ff, #100", "colors", (255, 256)),
         ("GATEWAY_DOOR__LIMITS__WAIT_S", "0.5", "limits", Limits(wait_s=0.5)),
         ("GATEWAY_DOOR__TRUNKS__ACME__HOST", "a.example", "trunks", {"acme": Trunk(host="a.example")}),
     ],
@@ -172,6 +187,13 @@ def test_the_value_of_an_unknown_key_is_not_shown_since_it_may_be_a_secret(write
     assert "canary" not in error(path, GATEWAY_DOOR__TOKEN="canary")
 
 
+def test_a_text_that_may_hold_a_secret_is_not_shown_where_it_is_wrong(write: Write) -> None:
+    path = write('[door]\ncolor = "canary@red"\n')
+
+    assert error(path) == f"{path}:2: door.color: expected a color, no password"
+    assert error(GATEWAY_DOOR__COLOR="canary@red") == "GATEWAY_DOOR__COLOR: expected a color, no password"
+
+
 @pytest.mark.parametrize(
     ("line", "right"),
     [
@@ -186,11 +208,15 @@ def test_the_value_of_an_unknown_key_is_not_shown_since_it_may_be_a_secret(write
         ('backend = "ecco"', 'door.backend = "ecco": expected one of echo, embedded'),
         ('mode = "slow"', 'door.mode = "slow": expected one of fast, safe'),
         ("folder = 5", "door.folder = 5: expected a file path"),
+        ('color = "red"', 'door.color = "red": expected a color, as #ff0000'),
+        ('colors = ["#1", "red"]', 'door.colors[1] = "red": expected a color, as #ff0000'),
+        ("color = 5", "door.color = 5: expected a text"),
         ("limits = 5", "door.limits = 5: expected a table"),
         ("limits = {wait_s = 0}", "door.limits.wait_s = 0: expected a number > 0.0"),
         ("limits = {wait_s = nan}", "door.limits.wait_s = NaN: expected a number > 0.0"),
         ("limits = {wait_s = inf}", "door.limits.wait_s = Infinity: expected a finite number"),
         ("trunks.acme.port = 1", "door.trunks.acme: host is missing: expected a text"),
+        ('trunks.no1.host = "a"', 'door.trunks.no1 = "no1": expected a word'),
     ],
 )
 def test_a_wrong_value_names_line_key_value_and_what_would_be_right(

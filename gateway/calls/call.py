@@ -100,6 +100,7 @@ class Call:
         self.reason: c.EndReason | None = None
         self._core = core
         self._leg = leg
+        self._prompt = leg if isinstance(leg, c.PromptLeg) else None
         self._services = services
         self._trace = trace
         self._recording = recording
@@ -118,8 +119,8 @@ class Call:
         self._cuts: collections.deque[_CutToMake] = collections.deque()
         self._cut = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self._tick_error: Exception | None = None
-        self._tick_failed = trio.Event()
+        self._error: Exception | None = None  # of what another task fed
+        self._failed = trio.Event()
         self._disk = trio.Lock()  # one write of this call at a time
 
     # -- the one way in
@@ -187,6 +188,9 @@ class Call:
                 assert_never(output)
 
     def _put_carrier(self, data: str | bytes) -> None:
+        if self._prompt is not None:
+            self._prompt.send_now(data)
+            return
         try:
             self._carrier.put(data)
         except OutboxFull:
@@ -231,7 +235,7 @@ class Call:
                 self._nursery.start_soon(self._respond)
                 self._nursery.start_soon(self._interrupt)
                 self._nursery.start_soon(self._keeper.run)
-                await self._tick_fails()
+                await self._fails()
         except* Exception as group:  # noqa: BLE001 - containment: what is wrong here must reach no other call
             self.end(c.EndReason.BUG)
             self._log.exception("call.broken", exc_info=group)
@@ -243,6 +247,9 @@ class Call:
 
     async def _listen(self) -> None:
         """Carrier to core."""
+        if self._prompt is not None:
+            self._prompt.hear_with(self._heard)
+            await trio.sleep_forever()
         try:
             while True:
                 self.feed("carrier", await self._leg.receive())
@@ -281,17 +288,25 @@ class Call:
             self._keeper.drop(mark.session)
 
     def _tick(self) -> None:
-        """One beat of the pacing clock. What goes wrong here is raised in this call's own task."""
-        try:
-            self.feed("tick")
-        except Exception as error:  # noqa: BLE001 - stored, and raised again in `run`
-            self._tick_error = error
-            self._tick_failed.set()
+        """One beat of the pacing clock."""
+        self._feed_from_outside("tick")
 
-    async def _tick_fails(self) -> None:
-        await self._tick_failed.wait()
-        if self._tick_error is not None:
-            raise self._tick_error
+    def _heard(self, data: str | bytes) -> None:
+        """A message of a carrier that makes nobody wait."""
+        self._feed_from_outside("carrier", data)
+
+    def _feed_from_outside(self, port: c.Port, data: str | bytes = "") -> None:
+        """As `feed`, in somebody else's task. What goes wrong here is raised in this call's own."""
+        try:
+            self.feed(port, data)
+        except Exception as error:  # noqa: BLE001 - stored, and raised again in `run`
+            self._error = error
+            self._failed.set()
+
+    async def _fails(self) -> None:
+        await self._failed.wait()
+        if self._error is not None:
+            raise self._error
 
     # -- requests: one task each, the answer comes back as a command
 

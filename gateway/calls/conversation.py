@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversation", "VoiceGone", "Wish"]
 
-_CLIP_AUDIO = c.AudioFormat()
 _REFUSED = ("insufficient_quota", "invalid_api_key", "model_not_found")
 
 
@@ -66,6 +65,7 @@ class Conversation:
     ) -> None:
         self._agent = agent
         self._offered = built_in_tools(destinations)
+        self._silence = codec.silence
         self._downlink = downlink
         self._numbers = numbers
         self._emit = emit
@@ -110,8 +110,8 @@ class Conversation:
     # -- what the call says
 
     def carry(self, payload: bytes) -> None:
-        """The caller's next G.711."""
-        self._sessions.carry(payload)
+        """The caller's next G.711. On hold he says nothing to us, whatever music there is."""
+        self._sessions.carry(self._silence * len(payload) if self._downlink.parked else payload)
 
     def opened(self, number: int, now: float) -> None:
         """The connection of a session stands."""
@@ -371,15 +371,8 @@ class Conversation:
     def _fill(self, now: float, *, waiting: bool) -> None:
         pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=self._downlink.speaking(now))
         if pcm is not None:
-            self._sound("filler", pcm)
+            self._downlink.sound(f"filler{self._numbers()}", pcm)
             self._emit(c.Fact("filler.played", {"clip": self._filler}))
-
-    def _sound(self, what: str, pcm: bytes, digits: str = "") -> None:
-        item = f"{what}{self._numbers()}"
-        if digits:
-            self._downlink.press(item, digits)
-        self._downlink.add(item, pcm, _CLIP_AUDIO)
-        self._downlink.finish(item)
 
     # -- tools
 
@@ -390,7 +383,7 @@ class Conversation:
                 self._interruptions.lost()  # the goodbye is heard to its end
             case Tones() as tones:
                 for digits, pcm in presses(tones, as_events=self._downlink.sends_digits):
-                    self._sound("digits", pcm, digits)
+                    self._downlink.sound(f"digits{self._numbers()}", pcm, digits)
 
     def _ask_after_tools(self, now: float) -> None:
         """The agent goes on once all of its calls are answered, and not in between: it would do so twice."""

@@ -5,7 +5,7 @@ Everything that a call does follows from the order in which its inputs came: tha
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
@@ -20,22 +20,9 @@ from gateway.media.stereo import StereoMix
 if TYPE_CHECKING:
     import random
 
-__all__ = ["CallCore", "Steps"]
+__all__ = ["CallCore"]
 
 _APOLOGY = "apology"
-_CLIP_AUDIO = c.AudioFormat()
-
-
-class Steps(Protocol):
-    """The plan's step machine."""
-
-    def begin(self) -> None: ...
-
-    def reached(self, milestone: c.Milestone) -> None: ...
-
-    def fall_back(self) -> bool:
-        """Go on with what the plan has for a voice that cannot be had. False when there is nothing."""
-
 
 _commands: msgspec.json.Decoder[c.Command] = msgspec.json.Decoder(c.Command)
 
@@ -51,7 +38,7 @@ class CallCore:
     def __init__(
         self,
         leg: c.LegCore,
-        steps: Callable[[c.CallControl], Steps],
+        steps: Callable[[c.CallControl], c.Steps],
         agents: Mapping[str, c.Agent],
         destinations: frozenset[str],
         settings: CallSettings,
@@ -183,9 +170,7 @@ class CallCore:
     def _clip_ready(self, clip: c.ClipReady) -> None:
         if self._clip == clip.id and self._downlink is not None:
             self._clip = None
-            item = f"clip{clip.id}"
-            self._downlink.add(item, clip.pcm, _CLIP_AUDIO)
-            self._downlink.finish(item)
+            self._downlink.sound(f"clip{clip.id}", clip.pcm)
         elif self._conversation is not None:
             self._conversation.clip_ready(clip.id, clip.pcm)
 
@@ -223,7 +208,7 @@ class CallCore:
                     if self._mix is not None and self._codec is not None:
                         self._mix.caller(self._codec.decode(event.payload), now)
                     if self._conversation is not None:
-                        self._conversation.carry(self._spoken(event.payload))
+                        self._conversation.carry(event.payload)
                 case c.Heard():
                     if self._downlink is not None:
                         self._downlink.heard(event)
@@ -256,19 +241,13 @@ class CallCore:
     def _hold(self, hold: c.LegHeld, now: float) -> None:
         self._emit(c.Fact("call.held" if hold.held else "call.resumed"))
         if self._downlink is None:
-            return
-        if hold.held:
-            self._downlink.clear(now)
-            self._settle_leg(now)
-            self._downlink.park(now)
-        else:
+            raise AssertionError("a hold before the leg has started")
+        if not hold.held:
             self._downlink.unpark()
-
-    def _spoken(self, payload: bytes) -> bytes:
-        """What the caller says to us: on hold nothing, whatever music there is."""
-        if self._downlink is None or self._codec is None or not self._downlink.parked:
-            return payload
-        return self._codec.silence * len(payload)
+            return
+        self._downlink.clear(now)
+        self._settle_leg(now)
+        self._downlink.park(now)
 
     # -- after every input
 

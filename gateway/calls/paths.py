@@ -12,6 +12,7 @@ from gateway.media.stereo import StereoMix
 __all__ = ["Downlink"]
 
 _LINE_HZ = 8000
+_CLIP_AUDIO = AudioFormat()
 
 # The filter holds back under 2 ms: this much silence behind an item brings out its last samples, and what was
 # played of an item is by so much less than the audio that left the filter.
@@ -46,16 +47,19 @@ class Downlink:
         self.ledger.received(item, len(audio) / form.bytes_per_ms)
         self._playout.add(item, self._encode(audio, form))
 
-    def press(self, item: str, digits: str) -> None:
-        """Have keys pressed where `item` begins, which is to be silent for as long as that takes."""
-        self._digits[item] = digits
-
     def finish(self, item: str) -> None:
         """`item` is complete."""
         form = self._formats.pop(item, None)
         if form is not None and form.encoding == "pcm" and form.rate_hz != _LINE_HZ:
             self._playout.add(item, self._encode(bytes(_FILTER_MS * form.bytes_per_ms), form))
         self._playout.finish(item)
+
+    def sound(self, item: str, pcm: bytes, digits: str = "") -> None:
+        """Queue a whole item, PCM16 at 24 000 Hz. `digits`: keys that the leg presses where it begins."""
+        if digits:
+            self._digits[item] = digits
+        self.add(item, pcm, _CLIP_AUDIO)
+        self.finish(item)
 
     def pump(self, now: float) -> bool:
         """Send what is due. True when something was."""

@@ -101,7 +101,7 @@ class CapturedCall:
         self.answered = False
         self.cut_short: Problem | None = None
         self._caller_tag = invite.headers[FROM].tag
-        self._ours = ours
+        self.ours = ours
         self._problem: Problem | None = None
         self._refused: Problem | None = None
         self._agreement: Agreement | None = None
@@ -124,7 +124,7 @@ class CapturedCall:
     def take(self, packet: Packet, message: Request | Response) -> None:
         """A message of this call."""
         by_caller = (message.headers[FROM].tag == self._caller_tag) is isinstance(message, Request)
-        by_us = by_caller is (self._ours is Side.CALLER)
+        by_us = by_caller is (self.ours is Side.CALLER)
         ours, theirs = packet.source.host, packet.destination.host
         if not by_us:
             ours, theirs = theirs, ours

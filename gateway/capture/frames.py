@@ -20,6 +20,7 @@ _MOST_INTERFACES: Final = 1024
 _BUFFER_BYTES: Final = 1 << 20
 
 _NS: Final = 1_000_000_000
+_LATEST_S: Final = 253_402_300_799  # of the year 9999: no clock of a capture says more
 _PCAP_MAGICS: Final = {  # byte order and nanoseconds a unit, by the first four bytes
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
@@ -65,14 +66,11 @@ class CaptureReader:
         self._number = 0
         self._file = _open(path)
         magic = self._file.read(4)
-        try:
-            self._pcap = _PCAP_MAGICS.get(magic)
-            if self._pcap is None and magic != _SECTION.to_bytes(4):
-                raise CaptureUnreadable(f"{path}: neither pcap nor pcapng")
-            self._file.seek(0)
-        except CaptureUnreadable:
+        self._file.seek(0)
+        self._pcap = _PCAP_MAGICS.get(magic)
+        if self._pcap is None and magic != _SECTION.to_bytes(4):
             self._file.close()
-            raise
+            raise CaptureUnreadable(f"{path}: neither pcap nor pcapng")
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +172,7 @@ class CaptureReader:
             return None
         interface = interfaces[at]
         at_ns = interface.offset_s * _NS + (high << 32 | low) * _NS // interface.units_per_s
+        at_ns = max(0, min(at_ns, _LATEST_S * _NS))
         self._number += 1
         data = body[start : start + captured]
         return Frame(self._number, at_ns, interface.link, data, captured >= on_wire)
@@ -198,6 +197,8 @@ def _interface(body: bytes, order: str) -> _Interface:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        return path.open("rb", buffering=_BUFFER_BYTES)
+        file = path.open("rb", buffering=_BUFFER_BYTES)
+        file.seek(0)  # a pipe cannot: a capture is read twice
     except OSError as error:
         raise CaptureUnreadable(f"{path}: {error.strerror}") from error
+    return file

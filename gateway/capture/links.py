@@ -22,8 +22,7 @@ LINKS: Final = frozenset({_NULL, _ETHERNET, _RAW, _LOOP, _COOKED, _IPV4, _IPV6, 
 _ETHER_IPV4, _ETHER_IPV6 = b"\x08\x00", b"\x86\xdd"
 _TYPES_AT: Final = {_ETHERNET: 12, _COOKED: 14}  # where the type stands of what is carried
 _VLANS: Final = frozenset({b"\x81\x00", b"\x88\xa8", b"\x91\x00"})
-_MOST_TYPES_AT: Final = {_ETHERNET: 12, _COOKED: 14}  # where the type stands of what is carried
-_VLANS: Final = 4
+_MOST_VLANS: Final = 4
 
 _TCP, _UDP = 6, 17
 _FRAGMENT: Final = 44
@@ -136,7 +135,7 @@ class PacketReader:
         if carried.protocol == _UDP and len(data) >= 8:
             source_port, port, size = _PORTS.unpack_from(data)
             # 0: longer than the field can say (RFC 2675).
-            end = size if size else len(data)
+            end = size or len(data)
             whole = carried.whole and 8 <= end <= len(data)
             self.cut += not whole
             source, destination = Address(carried.source, source_port), Address(carried.destination, port)

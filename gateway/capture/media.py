@@ -1,7 +1,7 @@
 """Whose media a datagram is: by the addresses that the calls of a capture agreed on."""
 
 from collections.abc import Collection
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from gateway.capture.agreements import Agreement
 from gateway.capture.links import Packet
@@ -10,6 +10,9 @@ from gateway.media.latch import Address
 __all__ = ["MediaRouter", "Way"]
 
 T = TypeVar("T")
+
+# Calls at once on one address, which nobody does; a capture that claims more shall not take all day.
+_MOST_SHARING: Final = 8
 
 
 class Way(NamedTuple):
@@ -79,7 +82,8 @@ class MediaRouter(Generic[T]):
     def route(self, packet: Packet) -> tuple[T, Way] | None:
         """The call that a datagram is of, and which way it goes; None: nobody's."""
         best: tuple[int, T, Way] | None = None
-        for call in (*self._at.get(packet.destination, ()), *self._at.get(packet.source, ())):
+        at = self._at.get
+        for call in (*at(packet.destination, [])[-_MOST_SHARING:], *at(packet.source, [])[-_MOST_SHARING:]):
             found = self._ends[call].way(packet)
             if found is not None and (best is None or found[0] >= best[0]):
                 best = (found[0], call, found[1])

@@ -60,7 +60,9 @@ def read_call(folder: Path, readers: Readers) -> RecordedCall:
         header, finished = trace.header, trace.finished
         reader = readers.get(header.carrier)
         if reader is None:
-            missing.append(f"Nobody reads messages of {header.carrier}: what it was sent and brought is not shown.")
+            missing.append(
+                f"Nobody reads messages of {header.carrier}: what it brought and was sent is not shown."
+            )
         listener = Listener(None if reader is None else reader())
         outputs = _outputs(folder, missing)
         try:

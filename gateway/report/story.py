@@ -145,7 +145,9 @@ class _Teller:
                 mark = self._out.pop(happening.name, None)
                 if mark is not None:
                     mark.returned_us = happening.t_us
-            case h.ResponseAsked() | h.ResponseCreated() | h.CallerAudio() | h.Signal():
+            case h.ResponseCreated():
+                self._airing.resumed()  # no voice is asked to answer before it is known what it heard
+            case h.ResponseAsked() | h.CallerAudio() | h.Signal():
                 pass
             case _:
                 assert_never(happening)

@@ -52,7 +52,7 @@ def test_a_transfer_to_nowhere_is_told_where_there_is_to_go():
 
 
 def test_keys_become_tones():
-    assert asks("send_digits", '{"digits": "1w#"}') == Tones(dtmf("1w#"))
+    assert asks("send_digits", '{"digits": "1w#"}') == Tones("1w#", dtmf("1w#"))
 
 
 def test_what_is_no_key_is_named():

@@ -106,7 +106,7 @@ async def test_a_drain_waits_for_a_caller_who_was_let_in_and_does_not_stream_yet
 ):
     async with live_gateway(plan, Puppet()) as live:
         assert live.gateway._twilio is not None
-        live.gateway._twilio.voice(incoming(1), trio.current_time())
+        live.gateway._twilio._calls.voice(incoming(1), trio.current_time())
 
         began_s = trio.current_time()
         await live.gateway.drain()
@@ -118,7 +118,8 @@ async def test_two_callers_do_not_share_the_last_place(autojump_clock: MockClock
     settings = Settings(calls=Calls(max_active=1))
     async with live_gateway(plan, Puppet(), settings=settings) as live:
         assert live.gateway._twilio is not None
-        answers = [live.gateway._twilio.voice(incoming(number), trio.current_time()) for number in (1, 2)]
+        calls = live.gateway._twilio._calls
+        answers = [calls.voice(incoming(number), trio.current_time()) for number in (1, 2)]
 
         assert ["<Stream" in answer for answer in answers] == [True, False]
 
@@ -217,7 +218,7 @@ async def test_a_call_that_cannot_be_built_is_apologized_for_and_the_next_one_is
 ):
     async with live_gateway(plan, Puppet()) as live:
         with monkeypatch.context() as patch:
-            patch.setattr(live.gateway, "_header", lambda *_: 1 / 0)
+            patch.setattr(live.gateway._builder, "build", lambda *_: 1 / 0)
             async with live.twilio.call(from_=FROM, to=TO) as first:
                 await first.ended()
                 assert first.texts

@@ -181,7 +181,7 @@ def test_a_leg_that_confirms_is_silent_when_it_has_confirmed():
     assert path.silent(0.5)
 
 
-def test_a_leg_that_should_confirm_and_does_not_is_silent_a_second_later():
+def test_a_leg_that_does_not_tell_is_silent_a_second_later():
     path = downlink(Line())
     path.add("i1", bytes(8 * 100), PHONE)
     path.pump(0.0)
@@ -190,12 +190,128 @@ def test_a_leg_that_should_confirm_and_does_not_is_silent_a_second_later():
     assert path.silent(1.1)
 
 
-def test_a_leg_that_never_confirms_is_silent_when_all_was_played():
-    path = downlink(Line(confirms=False))
-    path.add("i1", bytes(8 * 100), PHONE)
+# -- keys
+
+
+def test_keys_are_pressed_where_their_item_begins():
+    line = Line(sends_digits=True)
+    path = downlink(line)
+    path.add("i1", EVERY_CODE, PHONE)
+    path.sound("keys", bytes(48 * 360), "12")
+
+    played_out(path, line)
+
+    assert line.digits == [(len(EVERY_CODE), "12")]
+
+
+def test_keys_that_were_pressed_are_not_pressed_again_when_their_item_is():
+    line = Line(sends_digits=True)
+    path = downlink(line)
+    path.sound("keys", bytes(48 * 180), "1")
     path.pump(0.0)
 
-    assert path.silent(0.1)
+    interrupted(line, path, 0.02, 0.0)
+    path.resume()
+    path.pump(0.1)
+
+    assert line.digits == [(0, "1")]
+
+
+def test_keys_that_were_dropped_are_not_pressed():
+    line = Line(sends_digits=True)
+    path = downlink(line)
+    path.add("i1", EVERY_CODE * 3, PHONE)
+    path.sound("keys", bytes(48 * 180), "1")
+    path.pump(0.0)
+
+    interrupted(line, path, 0.02, 0.0)
+    path.drop(0.02)
+    path.resume()
+    played_out(path, line)
+
+    assert line.digits == []
+
+
+# -- on hold
+
+
+def test_what_was_not_heard_before_a_hold_is_sent_after_it():
+    line = Line()
+    path = talking(line)
+    before = len(line.audio)
+
+    path.clear(0.06)
+    path.heard(Heard(60.0, 60.0))
+    path.park(0.06)
+    sent_on_hold = path.pump(3.0)
+    path.unpark()
+    path.pump(5.0)
+
+    assert not sent_on_hold
+    assert line.audio[before:] == EVERY_CODE[60 * 8 :]
+
+
+def test_what_is_said_on_hold_waits():
+    line = Line()
+    path = downlink(line)
+    path.clear(0.0)
+    path.park(0.0)
+    path.add("i1", EVERY_CODE, PHONE)
+    path.finish("i1")
+
+    assert not path.pump(1.0)
+    assert path.speaking(1.0)
+    assert not path.silent(100.0)
+
+    path.unpark()
+
+    assert path.pump(101.0)
+
+
+def test_an_interruption_that_was_none_lets_nobody_speak_on_hold():
+    line = Line()
+    path = talking(line)
+    interrupted(line, path, 0.06, 60.0)
+    path.clear(0.08)
+    path.park(0.08)
+
+    path.resume()
+
+    assert not path.pump(1.0)
+    path.unpark()
+    assert path.pump(2.0)
+
+
+def test_a_hold_that_ends_lets_nobody_speak_who_is_interrupted():
+    line = Line()
+    path = talking(line)
+    path.clear(0.06)
+    path.heard(Heard(60.0, 60.0))
+    path.park(0.06)
+    path.hold(0.08)
+
+    path.unpark()
+
+    assert not path.pump(1.0)
+    path.resume()
+    assert path.pump(2.0)
+
+
+def test_what_is_dropped_on_hold_is_gone_and_what_comes_then_waits():
+    line = Line()
+    path = talking(line)
+    before = len(line.audio)
+    path.clear(0.06)
+    path.heard(Heard(60.0, 60.0))
+    path.park(0.06)
+
+    path.drop(0.1)
+    path.add("i2", b"\x22" * 160, PHONE)
+
+    assert not path.pump(1.0)
+    path.unpark()
+    path.pump(2.0)
+    assert line.audio[before:] == b"\x22" * 160
 
 
 # -- an interruption

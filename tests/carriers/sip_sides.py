@@ -22,10 +22,14 @@ def uri_of(name: str) -> SipUri:
     return SipUri(user=name, host=f"{name}.example")
 
 
-def media(host: int, port: int = 10_000, **ours: Any) -> OfferAnswer:
+def our_media(host: int, *, address: str = "", port: int = 10_000, **ours: Any) -> OurMedia:
+    return OurMedia(address=address or f"192.0.2.{host}", port=port, **ours)
+
+
+def media(host: int, **ours: Any) -> OfferAnswer:
     """What a host 192.0.2.X brings to an offer or an answer; its keys are its number over and over."""
     return OfferAnswer(
-        OurMedia(address=f"192.0.2.{host}", port=port, **ours),
+        our_media(host, **ours),
         session_id=100,
         new_key=lambda size: bytes([host]) * size,
     )
@@ -50,6 +54,7 @@ class Side:
         self.host = host
         self.calls: list[Signalling] = []
         self.told: list[Told] = []
+        self.told_by: dict[Signalling, list[Told]] = {}
         self._ours = ours or {}
         self._terms: dict[Signalling, OfferAnswer] = {}
         self._takes_transfers = takes_transfers
@@ -62,25 +67,30 @@ class Side:
         session = self.agent.call(uri_of(name), encode(terms.offer()))
         return self._begin(session, terms)
 
+    def do(self, call: Signalling, verb: str, *args: Any) -> Any:
+        """Have a call do something."""
+        done = getattr(call, verb)(*args)
+        self._settle(call)
+        self.agent.carry()
+        return done
+
     def does(self, verb: str, *args: Any) -> Any:
         """Have the first call do something, now."""
-        call = self.calls[0]
-        return self._do(call, verb, *args, self.network.now)
+        return self.do(self.call, verb, *args, self.network.now)
 
-    def changes(self, **ours: Any) -> None:
-        """Offer something else in the first call, as soon as that may be."""
-        call = self.calls[0]
-        self._terms[call].ours = OurMedia(
-            **{"address": f"192.0.2.{self.host}", "port": 10_000} | self._ours | ours
-        )
+    def changes(self, call: Signalling | None = None, **ours: Any) -> None:
+        """Offer something else in a call, the first, as soon as that may be."""
+        call = call or self.call
+        self._terms[call].ours = our_media(self.host, **self._ours | ours)
         self.agent.does(call.session, call.session.renegotiate)
 
-    def moves(self, to: Uri) -> Session:
-        """Do what they wanted of the first call."""
+    def moves(self, to: Uri, call: Signalling | None = None) -> Session:
+        """Do what they wanted of a call, the first."""
+        call = call or self.call
         terms = media(self.host, **self._ours)
         session = self.agent.call(to, encode(terms.offer()))
-        assert self.calls[0].move(session, terms)
-        self._calls[session] = self.calls[0]
+        self._calls[session] = call
+        assert call.move(session, terms)
         return session
 
     # -- what it has been told
@@ -121,15 +131,12 @@ class Side:
         self.calls.append(call)
         self._calls[session] = call
         self._terms[call] = terms
+        self.told_by[call] = []
         return call
 
-    def _do(self, call: Signalling, verb: str, *args: Any) -> Any:
-        done = getattr(call, verb)(*args)
-        self._settle(call)
-        self.agent.carry()
-        return done
-
     def _settle(self, call: Signalling) -> None:
-        self.told += call.told()
+        told = call.told()
+        self.told += told
+        self.told_by[call] += told
         for session in call.sessions:
-            self.agent.sessions.touch(session)
+            self.agent.agent.touch(session, self.network.now)

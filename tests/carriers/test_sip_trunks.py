@@ -309,7 +309,9 @@ def test_a_transferred_caller_is_sent_nowhere_that_is_none(destination: str):
     [
         ({"caller_id": "+15550001000", "user": "anna"}, "sip:+15550001000@carrier.example"),
         ({"user": "anna"}, "sip:anna@carrier.example"),
-        ({"user": "anna@home"}, "sip:anna%40home@carrier.example"),
+        ({"user": "anna@home"}, "sip:anna@carrier.example"),
+        ({"user": "an na;x"}, "sip:an%20na%3Bx@carrier.example"),
+        ({"user": "@"}, "sip:anonymous@carrier.example"),
         ({"user": "anna", "registrar": read_address("sip:reg.example")}, "sip:anna@reg.example"),
         ({}, "sip:anonymous@carrier.example"),
     ],

@@ -11,19 +11,29 @@ __all__ = [
     "ANSWER",
     "OFFER",
     "ack",
+    "ack_refusal",
     "answer",
     "bye",
+    "cancel",
+    "confirm",
+    "either_ending",
     "expect",
     "invite",
+    "invite_again",
+    "notify",
     "pause",
     "play",
+    "receive",
     "receive_bye",
+    "refuse",
     "request",
     "respond",
+    "respond_in_dialog",
     "scenario",
     "sdp",
 ]
 
+_SDP = "application/sdp"
 AUDIO = ("8 PCMA/8000", "0 PCMU/8000", "101 telephone-event/8000")
 
 
@@ -73,10 +83,15 @@ def invite(body: str = OFFER, *headers: str, cseq: int = 1) -> str:
     )
 
 
-def request(method: str, cseq: int, *headers: str, body: str = "", uri: str = "[next_url]") -> str:
-    """A request of a caller within the dialog."""
+def invite_again(cseq: int, body: str) -> str:
+    """Within the dialog: another offer."""
+    return request("INVITE", cseq, body=body)
+
+
+def request(method: str, cseq: int, *headers: str, body: str = "", kind: str = _SDP) -> str:
+    """A request of a caller within the dialog. `kind`: of the body."""
     return _send(
-        f"{method} {uri} SIP/2.0",
+        f"{method} [next_url] SIP/2.0",
         [
             _VIA,
             "[routes]",
@@ -87,6 +102,7 @@ def request(method: str, cseq: int, *headers: str, body: str = "", uri: str = "[
             *headers,
         ],
         body,
+        kind=kind,
         retransmits=method != "ACK",
     )
 
@@ -105,10 +121,34 @@ def ack_refusal(cseq: int = 1) -> str:
     )
 
 
+def notify(cseq: int, status: str, state: str) -> str:
+    """How a transfer goes, to whom asked for it (RFC 3515 §2.4.5)."""
+    headers = ("Event: refer", f"Subscription-State: {state}")
+    return request("NOTIFY", cseq, *headers, body=f"SIP/2.0 {status}\r\n", kind="message/sipfrag") + expect(200)
+
+
 def cancel(cseq: int = 1) -> str:
     return _send(
         "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
         ["[last_Via:]", f"From: {_US}", f"To: {_THEM}", f"CSeq: {cseq} CANCEL"],
+    )
+
+
+def either_ending() -> str:
+    """Behind a CANCEL that the answer may have crossed (RFC 3261 §9.1): refused with 487, or hung up."""
+    ended = '<recv response="487" next="refused" optional="true"/>\n'
+    any_200 = '<recv response="200" rrs="true"/>\n'
+    return (
+        '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
+        + any_200
+        + '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
+        + ended
+        + any_200
+        + ack()
+        + bye()
+        + '<nop next="over"/>\n<label id="refused"/>\n'
+        + ack_refusal()
+        + '<label id="over"/>\n'
     )
 
 
@@ -139,20 +179,25 @@ def respond(status: int, reason: str, *headers: str, body: str = "", cseq: str =
     )
 
 
-def confirm(*headers: str, body: str = "") -> str:
-    """200 to a request within the dialog, whose To has our tag already."""
-    return _send(
-        "SIP/2.0 200 OK",
-        ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_CSeq:]", _CONTACT, *headers],
-        body,
-        retransmits=bool(body),
-        call_id="[last_Call-ID:]",
-    )
+def respond_in_dialog(status: int, reason: str) -> str:
+    """To a request whose To has our tag already."""
+    rows = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_CSeq:]", _CONTACT]
+    return _send(f"SIP/2.0 {status} {reason}", rows, retransmits=False, call_id="[last_Call-ID:]")
+
+
+def confirm() -> str:
+    """200 to such a request."""
+    return respond_in_dialog(200, "OK")
 
 
 def answer(body: str = ANSWER, *headers: str) -> str:
     """Take an INVITE: ring, answer, and have it acknowledged."""
     return receive("INVITE") + respond(180, "Ringing") + respond(200, "OK", *headers, body=body) + receive("ACK")
+
+
+def refuse(status: int, reason: str, *headers: str) -> str:
+    """Do not take an INVITE."""
+    return receive("INVITE") + respond(status, reason, *headers) + receive("ACK")
 
 
 def receive_bye() -> str:
@@ -203,13 +248,19 @@ def play(capture: Path) -> str:
 
 
 def _send(
-    first: str, rows: list[str], body: str = "", *, retransmits: bool = True, call_id: str = "Call-ID: [call_id]"
+    first: str,
+    rows: list[str],
+    body: str = "",
+    *,
+    kind: str = _SDP,
+    retransmits: bool = True,
+    call_id: str = "Call-ID: [call_id]",
 ) -> str:
     lines = [first, *rows, call_id]
     if not first.startswith("SIP/2.0"):
         lines.append("Max-Forwards: 70")
     if body:
-        lines.append("Content-Type: application/sdp")
+        lines.append(f"Content-Type: {kind}")
     lines += ["Content-Length: [len]", "", body]
     text = "\n".join(lines).replace("\r\n", "\n")
     again = ' retrans="500"' if retransmits else ""

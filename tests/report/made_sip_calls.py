@@ -1,6 +1,7 @@
 """A call over a SIP trunk, recorded as the gateway records one: through a call core, with its messages for the ladder."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,16 @@ def speaks(call: SipCall, words: str, ms: int) -> None:
     call.voice(type="response.output_audio_transcript.done", response_id="r1", item_id="i1", transcript=words)
 
 
-def recorded(call: SipCall, folder: Path, **quality: Any) -> Path:
-    """The folder of a call, with its recording; `quality`: what the leg found at its end."""
+def recorded(
+    call: SipCall, folder: Path, *, min_speech_ms: int = 0, quality: Mapping[str, Any] | None = None
+) -> Path:
+    """The folder of a call, with its recording. `min_speech_ms`: as of `call`. `quality`: found at the end instead."""
     mix = StereoMix()
-    core, made = build(mix), MadeCall(folder, carrier="sip")
+    core, made = build(mix, min_speech_ms=min_speech_ms), MadeCall(folder, carrier="sip")
     for port, data, now in call.inputs:
         core.feed(port, data, now)
         made.at(now * 1000, port, data, *core.drain())
-    if quality:
+    if quality is not None:
         made.fact(call.now * 1000, "media.quality", **quality)
     write_recording(folder, mix.finish(call.now))
     (folder / "call.json").write_text(json.dumps({"direction": "inbound", "duration_ms": round(call.now * 1000)}))

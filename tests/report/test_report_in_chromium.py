@@ -10,6 +10,7 @@ from gateway.carriers.readers import READERS
 from gateway.report import write_report
 from tests.report.chromium import CHROMIUM, Chromium
 from tests.report.made_calls import MadeCall, write_recording
+from tests.report.made_sip_calls import QUALITY, recorded, sip_call
 from tests.report.test_report_page import hostile_call, spoken_call
 
 TRACES = Path(__file__).parent.parent / "traces"
@@ -35,6 +36,12 @@ def page(tmp_path: Path) -> Path:
     return write_report(folder, READERS)
 
 
+@pytest.fixture
+def ladder(tmp_path: Path) -> Path:
+    """A call over a SIP trunk."""
+    return write_report(recorded(sip_call(), tmp_path, quality=QUALITY), READERS)
+
+
 @pytest.mark.parametrize("name", ["spoken", "cough", "dropped", "renewed"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_recorded_call_opens_without_a_complaint_and_asks_for_nothing_but_itself(
@@ -46,6 +53,41 @@ def test_a_recorded_call_opens_without_a_complaint_and_asks_for_nothing_but_itse
 
     assert browser.complaints == []
     assert browser.requests == [path.as_uri()]
+
+
+@pytest.mark.parametrize("width_px", [360, 1200])
+def test_the_ladder_opens_without_a_complaint_and_fits(browser: Chromium, ladder: Path, width_px: int):
+    browser.open(ladder, width_px=width_px)
+    browser.value("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+
+    assert browser.complaints == []
+    assert browser.requests == [ladder.as_uri()]
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth") is True
+
+
+def test_arrows_reach_from_one_end_to_the_other_and_point_where_messages_went(browser: Chromium, ladder: Path):
+    browser.open(ladder)
+
+    arrows = browser.value(
+        "[...document.querySelectorAll('.arrow')].map((arrow) => {"
+        " const between = arrow.closest('.between').getBoundingClientRect(), head = getComputedStyle(arrow, '::after');"
+        " return [arrow.closest('li').classList[0], arrow.offsetWidth / between.width > 0.97, head.left, head.right]; })"
+    )
+
+    assert {way for way, *_ in arrows} == {"received", "sent"}
+    assert all(reaches for _, reaches, *_ in arrows)
+    assert all((left if way == "sent" else right) == "-2px" for way, _, left, right in arrows)
+
+
+def test_a_message_opens_with_the_keyboard(browser: Chromium, ladder: Path):
+    browser.open(ladder)
+    shown = "document.querySelector('.message pre').checkVisibility()"
+
+    before = browser.value(shown)
+    browser.value("document.querySelector('.message summary').focus()")
+    browser.ask("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+
+    assert (before, browser.value(shown)) == (False, True)
 
 
 def test_words_of_strangers_do_nothing(browser: Chromium, tmp_path: Path):

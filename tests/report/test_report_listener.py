@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.contracts import CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
+from gateway.contracts import CarrierMessage, CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
 from gateway.carriers.readers import READERS
 from gateway.report import happenings as h
 from gateway.report.latency import turns
@@ -178,14 +178,16 @@ def test_messages_that_nobody_understands_are_passed_over(tmp_path: Path):
 
 
 def test_a_carrier_that_the_report_does_not_know_leaves_turns_and_facts(tmp_path: Path):
-    call = MadeCall(tmp_path, carrier="sip")
-    call.at(0, "carrier", b"\x80" * 172)
+    call = MadeCall(tmp_path, carrier="pigeons")
+    call.at(0, "carrier", b"\x80" * 172, CarrierMessage("coo"))
     stops(call, 1000, audio_end_ms=1000, silent_ms=500)
     call.at(1100, "voice", said("response.created", response={"id": "resp"}))
     call.at(1200, "voice", delta(100), Fact("turn.answered", {"latency_ms": 700}))
 
-    (turn,) = turns(read_call(call.write(), READERS).happenings)
+    read = read_call(call.write(), READERS)
 
+    assert "Nobody reads messages of pigeons: what it brought and was sent is not shown." in read.missing
+    (turn,) = turns(read.happenings)
     assert [(s.name, s.us // 1000) for s in turn.segments] == [
         ("carrier in + resampler + end-of-turn silence + turn detection", 500),
         ("response start", 100),

@@ -311,6 +311,13 @@ def test_the_command_writes_the_page_into_the_folder_and_tells_where_and_how_lar
     assert stat.S_IMODE((folder / "report.html").stat().st_mode) == 0o600
 
 
+def test_the_command_reads_what_the_carrier_was_sent(tmp_path: Path):
+    done = run(spoken_call(tmp_path).write())
+
+    assert done.exit_code == 0
+    assert "sent above, returned below" in (tmp_path / "report.html").read_text()
+
+
 def test_the_command_writes_where_it_is_told_and_over_what_was_there(tmp_path: Path):
     folder, page = spoken_call(tmp_path / "call").write(), tmp_path / "page.html"
     page.write_text("old")

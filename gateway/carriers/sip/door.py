@@ -17,7 +17,7 @@ from gateway.carriers.sip.flows import Flows, WayIn, open_flows
 from gateway.carriers.sip.keeping import TrunkKeeping
 from gateway.carriers.sip.media_ports import MediaPorts
 from gateway.carriers.sip.setting_texts import transport_of
-from gateway.carriers.sip.settings import SipSettings, TrunkSettings
+from gateway.carriers.sip.settings import LOCAL_NETWORKS, SipSettings, TrunkSettings
 from gateway.carriers.sip.switchboard import Switchboard
 from gateway.carriers.sip.tls import client_context, server_context
 from gateway.carriers.sip.trunks import Trunk, Trunks
@@ -94,17 +94,15 @@ class SipDoor:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; started when calls can come. Raises `ConfigError` for what cannot be opened."""
-        async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        async with contextlib.AsyncExitStack() as stack:
             flows = await self._open(stack)
             self.bound = flows.bound
             addresses = Addresses(
                 {transport: address.port for transport, address in flows.bound},
                 external_host=self._settings.external_host or None,
+                local_networks=LOCAL_NETWORKS,
             )
-            ports = self._settings.rtp_ports
-            media = MediaPorts(
-                self._settings.listen[0].host, range(ports.first, ports.last + 1) if ports.last else range(0)
-            )
+            media = MediaPorts(self._settings.listen[0].host, self._settings.rtp_ports.ports)
             paths = _paths(flows.bound)
             self._agent = UserAgent(addresses, self._trunks.strangers, self._rng, paths=paths)
             self._switchboard = Switchboard(
@@ -123,10 +121,12 @@ class SipDoor:
             )
             for trunk in self._trunks:
                 self._keep(trunk, addresses, flows.bound)
-            nursery.start_soon(media.run)
-            nursery.start_soon(self._loop.run, self._agent, flows, system_dns(self._rng, **paths._asdict()))
-            task_status.started()
-            await trio.sleep_forever()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(media.run)
+                nursery.start_soon(
+                    self._loop.run, self._agent, flows, system_dns(self._rng, **paths._asdict())
+                )
+                task_status.started()
 
     def drain(self) -> None:
         """Take no call any more, say so to who asks, and unregister."""
@@ -206,7 +206,7 @@ class SipDoor:
         registration = None
         if settings.register:
             flow = self._flow_to(trunk, bound)
-            registration = trunk.register(addresses.contact(flow, settings.user))
+            registration = trunk.register(addresses.contact(flow, trunk.account))
         if ping is not None or registration is not None:
             self._keepings.append(TrunkKeeping(trunk.name, ping=ping, registration=registration))
             self._metrics.trunk_up.labels(trunk=trunk.name).set(1)

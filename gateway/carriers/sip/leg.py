@@ -45,6 +45,7 @@ class SipLeg:
         self._transfer_done = trio.Event()
         self._over = trio.Event()
         self._is_released = False
+        self._hear: Callable[[str | bytes], None] | None = None
 
     @property
     def rtp_port(self) -> int:
@@ -66,17 +67,33 @@ class SipLeg:
 
     def hear(self, datagram: bytes) -> None:
         """Media came, as leg_messages.py frames it."""
-        if len(self._waiting) >= _MOST_WAITING:
-            self.dropped += 1
-        else:
+        if self._hear is not None:
+            self._hear(datagram)
+        elif len(self._waiting) < _MOST_WAITING:
             self._take(datagram)
+        else:
+            self.dropped += 1
 
     def media_failed(self, why: str) -> None:
         self._take(encode(MediaFailed(detail=why)))
 
     def _take(self, data: str | bytes) -> None:
+        if self._hear is not None and not self._is_released:
+            self._hear(data)
+            return
         self._waiting.append(data)
         self._arrived.set()
+
+    # -- PromptLeg
+
+    def hear_with(self, hear: Callable[[str | bytes], None]) -> None:
+        while self._waiting:
+            hear(self._waiting.popleft())
+        self._hear = hear
+
+    def send_now(self, data: str | bytes) -> None:
+        if isinstance(data, bytes):
+            self._port.send(data)
 
     # -- CallLeg
 

@@ -141,7 +141,16 @@ class MessagePassed(_Message, frozen=True, tag="sip.message"):
     sdp: str = ""
 
 
-FromSip = Ringing | MediaAgreed | DigitInformed | TransferAsked | TransferTold | CallOver | MediaFailed | MessagePassed
+FromSip = (
+    Ringing
+    | MediaAgreed
+    | DigitInformed
+    | TransferAsked
+    | TransferTold
+    | CallOver
+    | MediaFailed
+    | MessagePassed
+)
 
 _decoder: msgspec.json.Decoder[FromSip] = msgspec.json.Decoder(FromSip)
 

@@ -1,6 +1,7 @@
 """What can be set of SIP: the section `sip`, and a table `trunks.NAME` for each trunk."""
 
-from typing import Annotated, Literal
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -19,7 +20,16 @@ from gateway.config.shape import Written
 from gateway.wire.sdp.agreement import SrtpPolicy
 from gateway.wire.sip.uri import SipUri
 
-__all__ = ["SipSettings", "TrunkName", "TrunkSettings"]
+__all__ = ["LOCAL_NETWORKS", "SipSettings", "TrunkName", "TrunkSettings"]
+
+LOCAL_NETWORKS: Final[tuple[Network, ...]] = tuple(
+    ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
+        *("fc00::/7", "::1/128", "fe80::/10"),
+    )
+)
+"""Who is on our side of a NAT, and reaches us without `external_host`. RFC 1918, RFC 4193."""
 
 Address = Annotated[SipUri, Written(read_address)]
 

@@ -71,7 +71,7 @@ class Signalling:
     another by a move. `takes_transfers`: whether they may have us call somebody else; else that gets a 603.
     `confirmed`: both sides know that the call is on. `ended`: how it ended; None: it has not. `wanted`: whom they
     want us to call, until `move` or `stay`. `transfer_outcome`: of a transfer of ours: the status of their call, or of
-    their answer to our REFER; 202: they took it, and nobody knows what became of it; None: it is under way.
+    their answer to our REFER; 202: they took it, and nobody knows what became of it; None: nobody has said yet.
     """
 
     def __init__(self, session: Session, media: OfferAnswer, *, takes_transfers: bool = False) -> None:
@@ -81,7 +81,7 @@ class Signalling:
         self.transfer_outcome: int | None = None
         self._here = SessionMedia(session, media)
         self._there: SessionMedia | None = None  # where the call moves to
-        self._left: Session | None = None  # where it has moved from
+        self._left: Session | None = None  # where it has moved from, or has not moved to
         self._takes_transfers = takes_transfers
         self._deserted: words.Ended | None = None  # who asked for the move has not waited for it
         self._transfers = False
@@ -105,16 +105,8 @@ class Signalling:
 
     @property
     def transfer_answered(self) -> bool:
-        """Whether no transfer of ours is under way, or none any more: `transfer_failure` says how it went then."""
+        """Whether no transfer of ours is under way, or none any more."""
         return not self._transfers
-
-    @property
-    def transfer_failure(self) -> str | None:
-        """Why our transfer came to nothing; None: it did not, as far as anybody knows."""
-        status = self.transfer_outcome
-        if status is None:
-            return "it was never asked for" if self.ended is None else "the call ended before"
-        return None if status < 300 else f"SIP {status} {reason_of(status)}"
 
     def told(self) -> list[Told]:
         """What happened since the last call of this method."""
@@ -188,6 +180,8 @@ class Signalling:
 
     def stay(self, status: int, now: float) -> None:
         """The call does not go to `wanted`; they are told why."""
+        if self._there is not None:
+            self._left = self._there.session
         self.wanted = self._there = None
         self.session.referral.tell(status, now)
         if self._deserted is not None:
@@ -265,7 +259,7 @@ class Signalling:
 
     def _over(self, ended: words.Ended) -> None:
         self.ended = ended
-        self._deserted = None
+        self.wanted = self._deserted = None
         self._transfers = False
         if not ended.by_us or ended.why not in {"hung up", "refused"}:  # those are our wish
             self._tell(call_over(ended))
@@ -334,6 +328,7 @@ class Signalling:
         self._told.append(Told(media_agreed(agreed, early=early), agreed))
 
     def _fail(self, why: words.Why, declined: Declined) -> None:
+        self.ended = words.Ended(why, by_us=True)
         status = declined.status if why == "refused" else None
         self._tell(CallOver(why=why, status=status, text=plain_text(str(declined))))
 

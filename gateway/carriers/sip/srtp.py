@@ -27,6 +27,8 @@ _HEADER: Final = Layout(">BBHII")
 _MOST_SOURCES: Final = 16
 # From one number to the next by less than half a turn, or libsrtp takes it for one that comes late. RFC 3711 §3.3.1.
 _STRIDE: Final = 0x4000
+# A call of 23 hours; a peer may well send numbers that turn a thousand times a second.
+_MOST_TURNS: Final = 64
 
 
 class SrtpSender:
@@ -85,9 +87,7 @@ class SrtpReceiver:
             return
         self._crypto = crypto
         self._begun_anew = _session(crypto, Policy.SSRC_ANY_INBOUND)
-        self._sessions = [self._begun_anew, self._sessions[-1]]
-        if self._last.turns:
-            self._sessions.insert(0, self._going_on(crypto))
+        self._sessions = [self._going_on(crypto), self._begun_anew, self._sessions[-1]]
 
     def unprotect(self, data: bytes, *, rtcp: bool = False) -> bytes | None:
         """The RTP or RTCP packet; None: nothing vouches for it."""
@@ -128,15 +128,11 @@ class SrtpReceiver:
 
 
 class _Last:
-    """The packet that one stream has come to. `turns`: how often its sequence number has begun again at 0."""
+    """The packet that one stream has come to."""
 
     def __init__(self) -> None:
         self._ssrc: int | None = None
         self._index = 0  # the sequence number, and above it the turns
-
-    @property
-    def turns(self) -> int:
-        return self._index >> 16
 
     def follow(self, packet: bytes) -> int:
         """Take the next packet; its SSRC."""
@@ -153,7 +149,7 @@ class _Last:
 
     def way_here(self) -> list[bytes]:
         """Packets that bring a session which begins to the same turn: libsrtp cannot be told it otherwise."""
-        if self._ssrc is None:
+        if self._ssrc is None or self._index >> 16 > _MOST_TURNS:
             return []
         way = range(self._index % _STRIDE, self._index + 1, _STRIDE)
         return [_HEADER.pack(0x80, 0, index & 0xFFFF, 0, self._ssrc) for index in way]

@@ -27,7 +27,7 @@ from gateway.wire.sip.fields import CALL_ID
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.routing import Addresses
 from gateway.wire.sip.session import Session
-from gateway.wire.sip.uri import SipUri, TelUri
+from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Called, Passed, SessionSaid, UserAgent
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Switchboard:
         if target is None:
             signalling.stay(_ELSEWHERE, now)
         else:
-            endpoint = self._endpoint(call.flow, call.trunk.settings.user or None, call.trunk)
+            endpoint = self._endpoint(call.flow, call.trunk.account or None, call.trunk)
             offers = self._offers(call.trunk, call.flow, call.leg)
             session = Session.inviting(
                 target, endpoint, now, local=call.trunk.identity, description=encode(offers.offer())
@@ -201,12 +201,17 @@ class Switchboard:
         self._did(call.leg)
 
     def _elsewhere(self, call: _SipCall) -> SipUri | None:
-        """Where they want us to call, if that is by their own trunk: nobody is called for whom they do not pay."""
+        """Where they want us to call, if that is by their own trunk, and there is room: nobody else pays for it."""
+        if (why := call.trunk.full(trio.current_time())) is not None:
+            self._log.warning("transfer.refused", trunk=call.trunk.name, detail=f"at most {why}")
+            return None
         wanted = call.leg.signalling.wanted
         if isinstance(wanted, SipUri) and wanted.host == call.flow.remote.host:
-            return wanted
+            wanted_there = wanted.user or ""  # nothing else of it: its parameters could lead anywhere
+        else:
+            wanted_there = str(wanted)
         try:
-            return call.trunk.uri_for(str(wanted)) if isinstance(wanted, SipUri | TelUri) else None
+            return call.trunk.uri_for(wanted_there)
         except ValueError as error:
             self._log.warning("transfer.refused", trunk=call.trunk.name, detail=str(error))
             return None

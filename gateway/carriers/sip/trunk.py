@@ -102,10 +102,15 @@ class Trunk:
     # -- calls that go
 
     @property
+    def account(self) -> str | None:
+        """Our name there, as the user of a URI. Who proves by `anna@pbx.example` who he is, is `anna` there."""
+        return quote(self.settings.user.partition("@")[0], safe=_IN_USER) or None
+
+    @property
     def identity(self) -> NameAddr:
         """Who calls from here, without a tag: for From. Raises `ValueError` where there is nobody to call."""
-        user = self.settings.caller_id or self.settings.user
-        return NameAddr(SipUri(user=quote(user or ANONYMOUS, safe=_IN_USER), host=self._there().host))
+        user = quote(self.settings.caller_id, safe=_IN_USER) or self.account or ANONYMOUS
+        return NameAddr(SipUri(user=user, host=self._there().host))
 
     def uri_for(self, destination: str) -> SipUri:
         """Where a call to a number, a tel URI, or somebody of this trunk's domain goes.
@@ -141,7 +146,7 @@ class Trunk:
         registrar = self._there()
         account = Account(
             registrar=registrar,
-            address=NameAddr(SipUri(user=quote(self.settings.user, safe=_IN_USER), host=registrar.host)),
+            address=NameAddr(SipUri(user=self.account, host=registrar.host)),
             contact=contact,
         )
         self.registration = Registration(account, self._rng, self.credentials)

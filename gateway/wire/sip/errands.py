@@ -235,6 +235,11 @@ class Errands:
                 self._leave(errand, now, 408)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and no transaction known."""
+        return not (self._open or self._by_request or self._by_key or self._invites)
+
+    @property
     def deadline(self) -> float | None:
         """When `advance` has something to do, or a little earlier."""
         return self._alarms[0].at if self._alarms else None
@@ -267,6 +272,7 @@ class Errands:
             self._words.append(Find(errand.number, uri))
 
     def _reach(self, errand: Errand) -> None:
+        errand.key = errand.sent = errand.flow = None  # what was asked elsewhere is left
         if errand.failover.target is not None:
             self._words.append(Reach(errand.number, errand.failover.target))
 

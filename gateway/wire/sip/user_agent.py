@@ -194,6 +194,12 @@ class UserAgent:
         self._carry(now)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way: no session, no request of ours or theirs, nothing that may have to be sent again."""
+        known = (self._sessions, self._transactions, self._called, self._served)
+        return not any(known) and self._errands.is_idle
+
+    @property
     def deadline(self) -> float | None:
         """When `advance` has something to do, or a little earlier."""
         deadlines = (self._transactions.deadline, self._sessions.deadline, self._errands.deadline)

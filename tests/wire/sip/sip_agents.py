@@ -124,7 +124,8 @@ class Network:
             self.now = max(self.now, at)
             while self._under_way and self._under_way[0].at <= self.now:
                 due = heapq.heappop(self._under_way)
-                self.agents[due.to].receive(due.data, due.sender)
+                if due.to in self.agents:  # else it is lost
+                    self.agents[due.to].receive(due.data, due.sender)
             while self._later and self._later[0][0] <= self.now:
                 heapq.heappop(self._later)[2]()
             for agent in self.agents.values():
@@ -156,7 +157,13 @@ class Agent:
     """
 
     def __init__(
-        self, name: str, network: Network, seed: int = 1, *, agent: dict[str, Any] | None = None, **endpoint: Any
+        self,
+        name: str,
+        network: Network,
+        seed: int = 1,
+        *,
+        agent: dict[str, Any] | None = None,
+        **endpoint: Any,
     ) -> None:
         self.name = name
         self.network = network

@@ -129,7 +129,7 @@ class Line:
         tag = self.our_tag if to_tag == "ours" else to_tag
         rows = HeaderMap(
             [
-                ("Via", f"SIP/2.0/UDP peer.example;branch={branch}"),
+                ("Via", f"SIP/2.0/UDP {self.network.host_of('peer')};branch={branch}"),
                 ("Max-Forwards", "70"),
                 ("From", f"<sip:peer@peer.example>;tag={from_tag}"),
                 ("To", "<sip:us@us.example>" + (f";tag={tag}" if tag else "")),

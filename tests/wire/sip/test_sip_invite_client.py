@@ -70,7 +70,7 @@ def test_a_call_that_is_not_taken_ends_with_what_they_said(status: int):
     assert ended.message is not None
     assert ended.message.headers["CSeq"] == call.invite.headers["CSeq"]
     assert call.said == ["INVITE", "ACK"]
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_a_call_that_moved_says_where_to():
@@ -249,7 +249,7 @@ def test_the_487_of_a_cancelled_call_ends_it():
     call.answers(call.invite, 487)
 
     assert call.said == ["INVITE", "CANCEL", "ACK"]
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_a_200_that_crosses_the_cancel_is_acknowledged_and_followed_by_a_bye():
@@ -272,8 +272,8 @@ def test_an_invite_whose_cancel_has_no_effect_is_forgotten_after_32_s():
 
     call.at(33.0)
 
-    assert len(call.us.sessions) == 0
-    assert len(call.us.forgotten) == 1
+    assert len(call.us) == 0
+    assert call.us.agent.is_idle
 
 
 # -- challenges

@@ -77,7 +77,7 @@ def test_a_call_that_is_refused_is_over_at_once():
 
     assert call.said == ["486 INVITE"]
     assert call.ended == ("refused", True)
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_an_invite_that_expires_is_refused_as_if_it_had_been_cancelled():

@@ -59,8 +59,8 @@ def test_a_change_that_nobody_answers_any_more_after_their_bye_is_forgotten():
 
     call.at(33.0)
 
-    assert len(call.us.forgotten) == 1
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
+    assert call.us.agent.is_idle
 
 
 def test_a_bye_while_it_rings_is_of_one_who_waits_for_an_ack_no_longer():
@@ -79,7 +79,7 @@ def test_a_bye_that_nobody_answers_is_given_up_after_32_s():
 
     call.at(33.0)
 
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_after_the_call_a_200_that_comes_again_is_still_acknowledged():
@@ -91,7 +91,7 @@ def test_after_the_call_a_200_that_comes_again_is_still_acknowledged():
     call.at(10.0).sends(answer)
 
     assert call.times("ACK") == [0.0, 10.0]
-    assert len(call.at(33.0).us.sessions) == 0
+    assert len(call.at(33.0).us) == 0
 
 
 # -- of a call of theirs
@@ -114,7 +114,7 @@ def test_a_bye_before_the_ack_ends_the_retransmissions():
     call.at(0.6).asks("BYE")
 
     assert call.at(40.0).times("200 INVITE") == [0.0, 0.5]
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_who_was_called_hangs_up_no_sooner_than_the_ack_comes():

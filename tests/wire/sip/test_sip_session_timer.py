@@ -72,7 +72,7 @@ def test_less_than_we_grant_is_refused_with_what_we_would():
 
     (refusal,) = call.peer.responses(422)
     assert refusal.headers["Min-SE"] == "90"
-    assert len(call.us.sessions) == 0
+    assert len(call.us) == 0
 
 
 def test_who_would_not_understand_a_422_gets_none():

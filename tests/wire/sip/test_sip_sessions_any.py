@@ -121,4 +121,4 @@ def test_whatever_is_said_in_a_call_it_ends_once_and_leaves_nothing(
     line.at(line.now + 1000.0)
 
     assert sum(isinstance(word, Ended) for word in line.told) == 1
-    assert len(line.us.sessions) == 0
+    assert len(line.us) == 0

@@ -167,7 +167,7 @@ def test_a_transfer_is_watched_even_if_the_call_is_over():
     assert call.said == ["200 BYE", "200 NOTIFY"]
     assert told(call) == [TransferTold(200, True)]
     assert call.session.finished is False  # a 200 to our INVITE may still come again
-    assert len(call.at(33.0).us.sessions) == 0
+    assert len(call.at(33.0).us) == 0
 
 
 def test_only_one_transfer_is_under_way_at_a_time():

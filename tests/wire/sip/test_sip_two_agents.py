@@ -134,9 +134,10 @@ def test_whatever_the_network_does_every_call_ends_once_on_both_sides_and_leaves
     for agent in agents:
         assert {ends(words) for words in agent.told.values()} <= {1}
         assert all(session.finished for session in agent.told)
-        assert len(agent.sessions) == 0
-        assert agent.transactions.deadline is None
-    assert {name_of(each) for each in network.heard if is_taken(each)} <= acknowledged(network)
+        assert len(agent) == 0
+        assert agent.agent.is_idle
+        assert agent.deadline is None
+        assert {name_of(each) for each in agent.heard if is_taken(each)} <= acknowledged(network)
 
 
 @settings(max_examples=20, deadline=None)
