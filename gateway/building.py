@@ -1,6 +1,7 @@
 """What a call is built of: its core, by the header that its trace begins with, and all that is around the core."""
 
 import datetime as dt
+import functools
 import random
 import secrets as tokens
 from collections.abc import Callable, Mapping
@@ -143,6 +144,7 @@ class CallBuilder:
         )
 
 
+@functools.cache
 def _version() -> str:
     try:
         return version("voice-gateway")

@@ -35,6 +35,10 @@ class Measures:
                 metrics.backend_losses.labels(reason=fields["how"]).inc()
             case "session.renewed":
                 metrics.backend_renewals.inc()
+            case "media.quality":
+                if fields["mos"] is not None:
+                    metrics.media_mos.observe(fields["mos"])
+                    metrics.media_loss_ratio.observe(fields["loss_percent"] / 100)
             case "carrier.troubled":
                 metrics.carrier_trouble.labels(carrier=carrier, what=fields["what"]).inc()
                 if fields["what"] in ("media_gap", "media_discarded"):
