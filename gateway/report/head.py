@@ -33,10 +33,11 @@ def head(call: RecordedCall, story: Story, answered: Sequence[Turn]) -> str:
         "recording": record.recording or "not told",
         "gateway": header.gateway_version,
     }
+    about |= {f"header {name}": value for name, value in record.headers.items()}
     if record.caller_audio_dropped_ms:
         about["caller's audio dropped"] = f"{record.caller_audio_dropped_ms} ms"
     rows = "".join(
-        f'<div><dt>{text(name)}</dt><dd class="text">{text(value)}</dd></div>'
+        f'<div><dt class="text">{text(name)}</dt><dd class="text">{text(value)}</dd></div>'
         for name, value in about.items()
         if value
     )

@@ -21,6 +21,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     direction: str = ""
     caller: str = ""
     called: str = ""
+    headers: dict[str, str] = {}
     plan: str = ""
     backend: str = ""
     started_at: str = ""

@@ -43,7 +43,9 @@ def _rung(rung: Rung) -> str:
         kinds.append("again")
     if rung.signal.line[:1] in {"4", "5", "6"}:
         kinds.append("refusal")
-    return f'<li class="{" ".join(kinds)}">{time}<div class="between">{_message(rung, rung.signal)}</div></li>'
+    return (
+        f'<li class="{" ".join(kinds)}">{time}<div class="between">{_message(rung, rung.signal)}</div></li>'
+    )
 
 
 def _message(rung: Rung, signal: h.Signal) -> str:
@@ -54,7 +56,9 @@ def _message(rung: Rung, signal: h.Signal) -> str:
     if rung.asked_us is not None and not rung.again:
         about.append(f"after {_time(rung.t_us - rung.asked_us)}")
     if rung.again:
-        about.append(f"<em>again (no. {rung.again + 1}), {_time(rung.t_us - rung.first_us)} after the first</em>")
+        about.append(
+            f"<em>again (no. {rung.again + 1}), {_time(rung.t_us - rung.first_us)} after the first</em>"
+        )
     arrow = (
         f'<span class="line"><span class="way">{way} </span><b class="text">{text(signal.line)}</b> '
         f'<span class="quiet">{" · ".join(about)}</span></span><span class="arrow"></span>'

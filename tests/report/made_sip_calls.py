@@ -46,18 +46,27 @@ def sip_call() -> SipCall:
     call.say(passes("in", "ACK", "1 ACK")).ticks(5)
     speaks(call, "Good morning, you have reached the reception. How can we help?", 3000)
     call.ticks(100)
-    call.voice(type="input_audio_buffer.speech_started", audio_start_ms=2600, item_id="u1").ticks(50, talking=True)
+    call.voice(type="input_audio_buffer.speech_started", audio_start_ms=2600, item_id="u1").ticks(
+        50, talking=True
+    )
     call.voice(type="input_audio_buffer.speech_stopped", audio_end_ms=3640, item_id="u1")
     words = "Sorry, I am in a hurry."
     call.voice(
-        type="conversation.item.input_audio_transcription.completed", item_id="u1", content_index=0, transcript=words
+        type="conversation.item.input_audio_transcription.completed",
+        item_id="u1",
+        content_index=0,
+        transcript=words,
     )
     call.ticks(20)
     held = SDP + "a=sendonly\r\n"
     call.say(passes("in", "INVITE", "2 INVITE", sdp=held), call.phone.agrees(direction=Direction.RECVONLY))
-    call.say(passes("out", "200 OK", "2 INVITE", sdp=SDP)).ticks(2).say(passes("in", "ACK", "2 ACK")).ticks(50)
+    call.say(passes("out", "200 OK", "2 INVITE", sdp=SDP)).ticks(2).say(passes("in", "ACK", "2 ACK")).ticks(
+        50
+    )
     call.say(passes("in", "INVITE", "3 INVITE", sdp=SDP), call.phone.agrees())
-    call.say(passes("out", "200 OK", "3 INVITE", sdp=SDP)).ticks(2).say(passes("in", "ACK", "3 ACK")).ticks(50)
+    call.say(passes("out", "200 OK", "3 INVITE", sdp=SDP)).ticks(2).say(passes("in", "ACK", "3 ACK")).ticks(
+        50
+    )
     call.say(*call.phone.press("5")).ticks(50)
     call.say(passes("in", "BYE", "4 BYE", reason="Q.850;cause=16"))
     return call.say(sip.encode(sip.CallOver(why="hung up", cause=16)), passes("out", "200 OK", "4 BYE"))
@@ -81,5 +90,7 @@ def recorded(
     if quality is not None:
         made.fact(call.now * 1000, "media.quality", **quality)
     write_recording(folder, mix.finish(call.now))
-    (folder / "call.json").write_text(json.dumps({"direction": "inbound", "duration_ms": round(call.now * 1000)}))
+    (folder / "call.json").write_text(
+        json.dumps({"direction": "inbound", "duration_ms": round(call.now * 1000)})
+    )
     return made.write()

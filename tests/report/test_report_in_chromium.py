@@ -65,7 +65,9 @@ def test_the_ladder_opens_without_a_complaint_and_fits(browser: Chromium, ladder
     assert browser.value("document.documentElement.scrollWidth <= innerWidth") is True
 
 
-def test_arrows_reach_from_one_end_to_the_other_and_point_where_messages_went(browser: Chromium, ladder: Path):
+def test_arrows_reach_from_one_end_to_the_other_and_point_where_messages_went(
+    browser: Chromium, ladder: Path
+):
     browser.open(ladder)
 
     arrows = browser.value(
@@ -85,7 +87,14 @@ def test_a_message_opens_with_the_keyboard(browser: Chromium, ladder: Path):
 
     before = browser.value(shown)
     browser.value("document.querySelector('.message summary').focus()")
-    browser.ask("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    browser.ask(
+        "Input.dispatchKeyEvent",
+        type="keyDown",
+        key="Enter",
+        code="Enter",
+        text="\r",
+        windowsVirtualKeyCode=13,
+    )
 
     assert (before, browser.value(shown)) == (False, True)
 

@@ -94,7 +94,12 @@ def test_a_call_without_messages_has_no_ladder():
 def test_arrows_point_where_messages_went(page: str):
     ways = re.findall(r'<li class="(received|sent)[^"]*">.*?<b class="text">([^<]*)</b>', page)
 
-    assert ways[:4] == [("received", "INVITE"), ("sent", "100 Trying"), ("sent", "200 OK"), ("sent", "200 OK")]
+    assert ways[:4] == [
+        ("received", "INVITE"),
+        ("sent", "100 Trying"),
+        ("sent", "200 OK"),
+        ("sent", "200 OK"),
+    ]
     assert ways[-2:] == [("received", "BYE"), ("sent", "200 OK")]
 
 
@@ -108,7 +113,9 @@ def test_the_ladder_tells_repetitions_answers_and_what_came_of_them(page: str):
 
 
 def test_headers_and_the_description_are_behind_a_click(page: str):
-    opened = re.findall(r"<details class=\"message\"><summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
+    opened = re.findall(
+        r"<details class=\"message\"><summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL
+    )
 
     summary, content = opened[0]
     assert "INVITE" in summary
@@ -117,7 +124,9 @@ def test_headers_and_the_description_are_behind_a_click(page: str):
 
 
 def test_a_message_with_nothing_in_it_is_nothing_to_click_on(page: str):
-    assert re.search(r'<div class="message"><span class="line"><span class="way">received </span><b class="text">ACK', page)
+    assert re.search(
+        r'<div class="message"><span class="line"><span class="way">received </span><b class="text">ACK', page
+    )
 
 
 def test_a_refusal_is_drawn_as_one():
@@ -202,5 +211,11 @@ def test_what_was_measured_last_counts(tmp_path: Path):
     assert "1.50, " not in words
 
 
-def test_the_direction_of_a_call_is_in_its_head(page: str):
-    assert "directioninbound" in Elements(page).words
+def test_the_direction_of_a_call_and_the_headers_let_through_are_in_its_head(tmp_path: Path):
+    folder = recorded(sip_call(), tmp_path)
+    (folder / "call.json").write_text('{"direction":"outbound","headers":{"X-Queue":"night"}}')
+
+    words = Elements(render(folder, READERS)).words
+
+    assert "directionoutbound" in words
+    assert "header X-Queuenight" in words

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.contracts import CarrierMessage, CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
 from gateway.carriers.readers import READERS
+from gateway.contracts import CarrierMessage, CloseVoice, Fact, LoadClip, OpenVoice, Synthesize, VoiceMessage
 from gateway.report import happenings as h
 from gateway.report.latency import turns
 from gateway.report.reading import read_call
@@ -114,7 +114,9 @@ def test_what_a_standby_wants_is_not_what_the_session_that_talks_has(tmp_path: P
     call.at(20, "tick", "", CloseVoice(session=1))
     call.at(30, "voice", delta(100))
 
-    found = [each.ms for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpoke)]
+    found = [
+        each.ms for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpoke)
+    ]
 
     assert found == [100.0, 600.0]
 
@@ -150,7 +152,9 @@ def test_only_what_was_resampled_has_a_tail(tmp_path: Path):
     call.at(20, "tick", "", configure(1, output={"format": {"type": "audio/pcmu"}}))
     call.at(30, "voice", done)
 
-    found = [each for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpokeAll)]
+    found = [
+        each for each in read_call(call.write(), READERS).happenings if isinstance(each, h.AgentSpokeAll)
+    ]
 
     assert [each.tail_ms for each in found] == [2.0, 0.0]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
 from gateway.carriers.readers import READERS
+from gateway.cli import main
 from gateway.report import render, write_report
 from gateway.report.latency import turns
 from gateway.report.markup import moment
@@ -134,7 +134,10 @@ def test_items_that_are_cut_together_are_one_interruption():
 
 
 def test_an_answer_that_broke_off_says_why():
-    assert "The voice was lost before it had said all of it." in Elements(render(TRACES / "dropped", READERS)).words
+    assert (
+        "The voice was lost before it had said all of it."
+        in Elements(render(TRACES / "dropped", READERS)).words
+    )
 
 
 @pytest.mark.parametrize(
@@ -238,8 +241,10 @@ def hostile_call(folder: Path) -> Path:
         "reason": HOSTILE,
         "detail": HOSTILE,
         "started_at": HOSTILE,
+        "direction": HOSTILE,
     }
-    (folder / "call.json").write_text(json.dumps(record | {"counts": {HOSTILE: 1}}))
+    tables = {"counts": {HOSTILE: 1}, "headers": {HOSTILE: HOSTILE}}
+    (folder / "call.json").write_text(json.dumps(record | tables))
     return folder
 
 

@@ -150,7 +150,14 @@ def test_terms_of_media_are_in_the_list(tmp_path: Path):
 
     assert (agreed.kind, agreed.fields) == (
         "carrier",
-        {"codec": "pcmu", "direction": "inactive", "to": "nowhere", "ptime_ms": 20, "srtp": True, "no_events": True},
+        {
+            "codec": "pcmu",
+            "direction": "inactive",
+            "to": "nowhere",
+            "ptime_ms": 20,
+            "srtp": True,
+            "no_events": True,
+        },
     )
 
 
@@ -175,7 +182,11 @@ def test_whatever_a_peer_said_is_read_without_a_fall(carrier: str, messages: lis
     found = [
         happening
         for at_us, message in enumerate(agreed if message == "agreed" else message for message in messages)
-        for happening in (*reader.received(message, at_us), *reader.ticked(at_us), *reader.sent(message, at_us))
+        for happening in (
+            *reader.received(message, at_us),
+            *reader.ticked(at_us),
+            *reader.sent(message, at_us),
+        )
     ]
 
     assert all(isinstance(happening, h.CarrierTold | h.CallerAudio) for happening in found)

@@ -213,3 +213,61 @@ def test_marks_know_when_they_came_back_and_whether_a_clear_sent_them():
         ("g0:120", 51_000, True),
         ("g1:220", None, False),
     ]
+
+
+def spans(*happenings: h.Happening) -> list[tuple[int, int]]:
+    (utterance,) = tell(happenings).utterances
+    return utterance.spans
+
+
+def frames(*at_ms: float, silent: bool = False) -> list[h.Happening]:
+    kind = h.SilenceSent if silent else h.AudioSent
+    return [kind(round(ms * 1000), 20.0) for ms in at_ms]
+
+
+def test_a_frame_that_is_a_little_late_plays_without_a_gap():
+    given = h.AgentSpoke(0, "resp", "item", 80.0)
+
+    assert spans(given, *frames(100, 120.4, 159, 160.1)) == [(100_000, 180_000)]
+
+
+def test_a_frame_that_is_late_by_more_than_a_frame_leaves_a_gap():
+    given = h.AgentSpoke(0, "resp", "item", 40.0)
+
+    assert spans(given, *frames(100, 140)) == [(100_000, 120_000), (140_000, 160_000)]
+
+
+def test_silence_that_is_sent_while_the_agent_has_audio_to_send_is_his():
+    given: list[h.Happening] = [h.AgentSpoke(0, "resp", "item", 60.0), h.AgentSpokeAll(0, "item")]
+
+    assert spans(*given, *frames(0), *frames(20, 40, 60, 80, silent=True)) == [(0, 60_000)]
+
+
+def test_of_an_item_that_goes_on_less_can_be_sent_than_was_given():
+    given = h.AgentSpoke(0, "resp", "item", 60.0)
+
+    assert spans(given, *frames(0), *frames(20, 40, 60, silent=True)) == [(0, 40_000)]
+
+
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        h.Told(40_000, "caller.ignored", {}),
+        h.Told(40_000, "session.lost", {}),
+        h.ResponseCreated(40_000, "next"),
+    ],
+    ids=["nothing", "lost", "next"],
+)
+def test_silence_while_the_agent_is_held_is_nobodys(goes_on: h.Happening):
+    given: list[h.Happening] = [h.AgentSpoke(0, "resp", "item", 60.0), h.AgentSpokeAll(0, "item")]
+    held = [*frames(0), h.Held(10_000), *frames(20, silent=True)]
+
+    assert spans(*given, *held, goes_on, *frames(40, silent=True)) == [(0, 20_000), (40_000, 60_000)]
+
+
+def test_an_agent_who_is_held_goes_on_with_the_first_sound():
+    given: list[h.Happening] = [h.AgentSpoke(0, "resp", "item", 60.0), h.AgentSpokeAll(0, "item")]
+
+    said = [*frames(0), h.Held(10_000), *frames(20, silent=True), *frames(40), *frames(60, silent=True)]
+
+    assert spans(*given, *said) == [(0, 20_000), (40_000, 80_000)]

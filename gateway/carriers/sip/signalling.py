@@ -17,7 +17,6 @@ the place of what was agreed before. The leg only sees another agreement.
     wanted --> it cannot be             --> stay(status)         --> all stays as it was, as it does when it is refused
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple, assert_never
 
 import msgspec
@@ -30,6 +29,7 @@ from gateway.carriers.sip.leg_messages import (
     TransferAsked,
     TransferTold,
 )
+from gateway.carriers.sip.parting import part
 from gateway.carriers.sip.session_media import Declined, SessionMedia
 from gateway.carriers.sip.told import call_over, digit_informed, media_agreed, plain_text
 from gateway.endings import ENDINGS, EndReason
@@ -40,16 +40,11 @@ from gateway.wire.sip import session_words as words
 from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.message import Request, Response
-from gateway.wire.sip.reasons import reason_of
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.uri import SipUri, TelUri, Uri
-from gateway.wire.sip.values import Reason
 
 __all__ = ["Signalling", "Told"]
 
-# RFC 3261 §21.4.18: for who rang and heard nothing but that nobody is here now.
-_UNANSWERED: Final = 480
-_CLEARED: Final = Reason("Q.850", 16, "Normal call clearing")
 _NOT_ACCEPTABLE: Final = 488
 _NOT_ALLOWED: Final = 603
 _GONE: Final = 487
@@ -146,7 +141,7 @@ class Signalling:
         status = ENDINGS[reason].sip_status
         self._transfer_to = self.wanted = None
         for session in self.sessions:
-            _part(session, status, now)
+            part(session, status, now)
         if self._deserted is not None:
             self.ended = self._deserted
 
@@ -238,7 +233,7 @@ class Signalling:
         except Declined as declined:
             if not answer.early:  # what comes with the 200 counts
                 self._fail("no answer", declined)
-                _part(self.session, declined.status, now)
+                part(self.session, declined.status, now)
             return
         self._agreed(agreed, early=answer.early)
 
@@ -296,7 +291,7 @@ class Signalling:
                     agreed = there.answered(word)
                 except Declined as declined:
                     if not word.early:
-                        _part(there.session, declined.status, now)
+                        part(there.session, declined.status, now)
                         self.stay(_NOT_ACCEPTABLE, now)
                     return
                 if not word.early:
@@ -313,7 +308,7 @@ class Signalling:
         self._deserted = None
         self.confirmed = False
         left.referral.tell(200, now)
-        _part(left, 200, now)
+        part(left, 200, now)
         self._agreed(agreed)
 
     def _desert(self, ended: words.Ended) -> None:
@@ -334,21 +329,3 @@ class Signalling:
 
     def _tell(self, message: FromSip) -> None:
         self._told.append(Told(message))
-
-
-def _part(session: Session, status: int, now: float) -> None:
-    """`status`: of an INVITE that is not answered; else a BYE or CANCEL says it (RFC 3326), or that all went well.
-
-    A CANCEL without a failure says nothing: 200 would mean that somebody else has answered, and nobody missed a call.
-    """
-    if session.state == "invited":
-        session.refuse(status if status >= 300 else _UNANSWERED, now)
-    else:
-        session.hang_up(now, tuple(_reasons(session, status)))
-
-
-def _reasons(session: Session, status: int) -> Iterator[Reason]:
-    if status >= 300:
-        yield Reason("SIP", status, reason_of(status))
-    elif session.state != "inviting":
-        yield _CLEARED
