@@ -1,7 +1,8 @@
 """The sockets of all calls' media: one task reads them all, many packets at a time.
 
-At 100 calls a packet comes every 0.2 ms. To wait for each costs more than to take it; so the sockets stand in one
-selector, for which trio waits, and it is looked at only so often. A call that is alone does not notice.
+At 100 calls a packet comes every 0.2 ms. To wait for each costs ten times what it costs to take it; so all sockets stand
+in one selector, for which trio waits, and once something came it is looked at only so often. A call that is alone does
+not notice.
 """
 
 import errno
@@ -25,10 +26,10 @@ __all__ = ["MediaPort", "MediaPorts", "NoPorts"]
 _QUARANTINE_S: Final = 30.0
 # RFC 6335 §6: ports that belong to nobody.
 _ANY_PORTS: Final = range(49_152, 65_536)
-# How often sockets are looked at, at the most. The core takes audio every 20 ms, out of a buffer of 20 ms at the least.
-_REST_S: Final = 0.003
-# So many packets of each socket at a time: after 100 ms without a turn, all is read within 3 ms. Whoever floods a port
-# takes from all others what so many every 3 ms cost.
+# Between two looks at the sockets. The core takes audio every 20 ms, out of a buffer of 20 ms at the least. Measured with
+# 100 calls: 57 us a packet without a rest, 22 with 3 ms, 18 with 5 ms, 14 with 10 ms.
+_REST_S: Final = 0.004
+# So many packets of each socket at a look: all that came while the loop was busy for 160 ms, and as much of a flood.
 _ROUNDS: Final = 8
 # What a socket says so often in a row it will say for ever.
 _MOST_ERRORS: Final = 16
@@ -61,26 +62,25 @@ class MediaPorts:
 
     async def run(self) -> NoReturn:
         """Read until cancelled; then all ports are closed. Run it once."""
-        read_at = -_REST_S
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
-                if trio.current_time() < read_at + _REST_S:
-                    await trio.sleep_until(read_at + _REST_S)
-                read_at = trio.current_time()
-                self._read(read_at)
+                while self._read(trio.current_time()):  # noqa: ASYNC110 - only the kernel knows, and is not to wake us
+                    await trio.sleep(_REST_S)
         finally:
             for port in list(self._open):
                 port.close()
             self._selector.close()
 
-    def _read(self, now: float) -> None:
-        for _ in range(_ROUNDS):
+    def _read(self, now: float) -> bool:
+        """Whether anything had come."""
+        for look in range(_ROUNDS):
             ready = self._selector.select(0)
             if not ready:
-                return
+                return look > 0
             for key, _ in ready:
                 key.data(now)
+        return True
 
     def open(self, hear: Callable[[bytes], None], failed: Callable[[str], None]) -> "MediaPort":
         """Ports for a call. Raises `NoPorts`.

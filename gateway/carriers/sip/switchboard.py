@@ -129,6 +129,7 @@ class Switchboard:
         if not call.is_hosted and signalling.ended is None:
             call.is_hosted = True
             self._spawn(self._hosts, call)
+        self._did(call.leg)  # it may have answered
 
     def passed(self, passed: Passed) -> None:
         """A message of a session was sent, or came."""
