@@ -341,7 +341,7 @@ class Milestone(enum.Enum):
 
 
 class CallControl(Protocol):
-    """What a step may ask of its call."""
+    """What a step may ask of its call. Who speaks, or transfers, has answered."""
 
     def answer(self) -> None:
         """Then `Milestone.ANSWERED`."""

@@ -65,6 +65,7 @@ class CallCore:
         self._then: c.Milestone | c.TransferCall | c.EndReason | None = None
         self._agent_ended = False
         self._fell_back = False
+        self._answered = False
 
     # -- in and out
 
@@ -99,10 +100,11 @@ class CallCore:
     # -- CallControl: what a step of the plan may ask
 
     def answer(self) -> None:
-        self._emit(c.AnswerCall())
+        self._take_call()
         self._steps.reached(c.Milestone.ANSWERED)
 
     def say(self, text: str, voice: str | None) -> None:
+        self._take_call()
         self._clip = self._new_number()
         self._emit(c.Synthesize(id=self._clip, text=text, voice=voice))
         self._then = c.Milestone.SAID
@@ -110,6 +112,7 @@ class CallCore:
     def converse(self, agent: str, *, interruptible: bool) -> None:
         if self._downlink is None or self._codec is None:
             raise AssertionError("a step began before the leg")
+        self._take_call()
         self._conversation = Conversation(
             self._agents[agent],
             self._settings,
@@ -125,6 +128,7 @@ class CallCore:
         )
 
     def transfer(self, destination: str) -> None:
+        self._take_call()
         self._then = c.TransferCall(destination=destination)
 
     def hang_up(self, reason: c.EndReason) -> None:
@@ -133,6 +137,11 @@ class CallCore:
         elif reason is c.EndReason.PLAN_ENDED and self._agent_ended:
             reason = c.EndReason.AGENT_HUNG_UP
         self._then = reason
+
+    def _take_call(self) -> None:
+        if not self._answered:
+            self._answered = True
+            self._emit(c.AnswerCall())
 
     # -- what the driver reports
 

@@ -295,6 +295,29 @@ def test_a_plan_runs_its_steps_in_order_and_then_hangs_up():
     assert call.reason is c.EndReason.PLAN_ENDED
 
 
+@pytest.mark.parametrize(
+    "step",
+    [Say(text="Closed."), Converse(agent="reception"), Transfer(to="front_desk")],
+    ids=["say", "converse", "transfer"],
+)
+def test_who_speaks_has_taken_the_call(step: Any):
+    call = Ladder(step).start()
+
+    assert len(call.all(c.AnswerCall)) == 1
+
+
+def test_a_call_is_taken_once():
+    call = Ladder(Answer(), Answer(), Say(text="Closed.")).start()
+
+    assert len(call.all(c.AnswerCall)) == 1
+
+
+def test_a_plan_that_only_hangs_up_never_takes_the_call():
+    call = Ladder(HangUp()).start()
+
+    assert call.all(c.AnswerCall) == []
+
+
 def test_a_say_step_waits_for_its_clip_however_long_that_takes():
     call = Ladder(Say(text="Hello."), HangUp()).start()
 
