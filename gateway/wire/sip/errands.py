@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.wire.sip.agent_words import Find, Reach
 from gateway.wire.sip.backoff import retry_after_s
+from gateway.wire.sip.errand import Acknowledgement, Errand, ErrandWord, Outcome
 from gateway.wire.sip.failover import Failover, Outages
 from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM
 from gateway.wire.sip.flow import Flow, Transport
@@ -19,7 +20,6 @@ from gateway.wire.sip.message import Request, Response, cancel_for, response_to
 from gateway.wire.sip.resolver import Family, Target, plan_targets
 from gateway.wire.sip.routing import Addresses, new_branch, secured, sized, with_via
 from gateway.wire.sip.session import Session
-from gateway.wire.sip.steps import OVER
 from gateway.wire.sip.strangers import Strangers
 from gateway.wire.sip.transactions import ClientKey, Key, Transactions
 from gateway.wire.sip.uri import SipUri, Uri
@@ -27,7 +27,7 @@ from gateway.wire.sip.uri import SipUri, Uri
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Acknowledgement", "Errand", "ErrandWord", "Errands", "Outcome", "Paths"]
+__all__ = ["Errands", "Paths"]
 
 # Over UDP it is sent four times in as long, and who gets an INVITE says 100 after 0.2 s. Timer B would have the
 # caller wait for half a minute before the next place is tried.
@@ -44,48 +44,6 @@ class Paths(NamedTuple):
 
     transports: Sequence[Transport] = ("UDP", "TCP", "TLS")
     families: Sequence[Family] = ("A",)
-
-
-class Errand:
-    """`request`: as it was asked, without a Via. `session`: whose it is; None: it was asked outside of any.
-
-    `sent`: as it went last, by `flow`, as the transaction `key`.
-    """
-
-    def __init__(self, number: int, request: Request, session: Session | None) -> None:
-        self.number = number
-        self.request = request
-        self.session = session
-        self.failover = Failover(())
-        self.sent: Request | None = None
-        self.flow: Flow | None = None
-        self.key: ClientKey | None = None
-        self.acks: list[Errand] = []  # of an INVITE: one for each place that took it
-        self.patient_until = 0.0
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether nobody waits for it: who called has hung up. What has not been sent need not be."""
-        session = self.session
-        return self.request.method == "INVITE" and session is not None and session.state == OVER
-
-
-class Acknowledgement(NamedTuple):
-    """Send this ACK, which is no transaction's."""
-
-    errand: Errand
-    message: Request
-    flow: Flow
-
-
-class Outcome(NamedTuple):
-    """What came of an errand: a response, provisional ones too, or what stands for none."""
-
-    errand: Errand
-    response: Response
-
-
-ErrandWord = Find | Reach | Acknowledgement | Outcome
 
 
 class _Alarm(NamedTuple):

@@ -8,9 +8,9 @@ Every request of a session or of `ask` finds its way, and another if nobody take
 what RFC 3261 has for him: OPTIONS an answer, an INVITE is `Called`, all else is refused.
 """
 
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from gateway.wire.sip.acceptance import Abilities, refusal_of
+from gateway.wire.sip.acceptance import Abilities
 from gateway.wire.sip.agent_words import Called as Called
 from gateway.wire.sip.agent_words import Event as Event
 from gateway.wire.sip.agent_words import Find as Find
@@ -22,18 +22,20 @@ from gateway.wire.sip.agent_words import Replied as Replied
 from gateway.wire.sip.agent_words import Send as Send
 from gateway.wire.sip.agent_words import SessionSaid as SessionSaid
 from gateway.wire.sip.endpoint import SESSION_ABILITIES, Endpoint, Rows
-from gateway.wire.sip.errands import Acknowledgement, Errands, ErrandWord, Outcome, Paths
+from gateway.wire.sip.errand import Acknowledgement, ErrandWord, Outcome
+from gateway.wire.sip.errands import Errands
+from gateway.wire.sip.errands import Paths as Paths
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import CALL_ID, TO
 from gateway.wire.sip.flow import Flow
-from gateway.wire.sip.message import Request, Response, response_to
-from gateway.wire.sip.options import answer_options
+from gateway.wire.sip.message import Request, Response
+from gateway.wire.sip.outside import Outside
 from gateway.wire.sip.routing import Addresses, answer_flow, next_hop, stamp
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.session_words import Acknowledge, Ask, Cancel, Forget, Respond, SessionWord
 from gateway.wire.sip.sessions import Sessions
 from gateway.wire.sip.steps import OVER
-from gateway.wire.sip.strangers import Strangers, TokenBuckets
+from gateway.wire.sip.strangers import Strangers
 from gateway.wire.sip.transaction import Timing
 from gateway.wire.sip.transactions import (
     Acknowledged,
@@ -72,17 +74,12 @@ __all__ = [
     "UserAgent",
 ]
 
-# Of what cannot be read: enough for who tries out a new peer, too little to flood others with.
-_UNREADABLE: Final = (1.0, 5)
-
 
 class UserAgent:
     """`addresses`: what we call ourselves. `strangers`: is told whom we send requests to. `rng`: nobody should guess it.
 
     `abilities`: what is taken outside of sessions. `paths`: what there is to send with. `most_transactions`: requests of
     others under way, of which more are dropped.
-    `draining_s`: to be set when no more calls are taken: INVITE and OPTIONS get a 503, with these seconds to come
-    again after. None: calls are taken.
     """
 
     def __init__(
@@ -96,22 +93,30 @@ class UserAgent:
         timing: Timing | None = None,
         most_transactions: int = 20_000,
     ) -> None:
-        self.draining_s: int | None = None
         self._addresses = addresses
-        self._rng = rng
-        self._abilities = abilities
         self._transactions = Transactions(timing, most=most_transactions)
         self._sessions = Sessions()
         self._errands = Errands(self._transactions, addresses, strangers, rng, paths or Paths())
-        self._called: dict[ServerKey, Called] = {}
+        self._outside = Outside(self._transactions, abilities, rng)
         self._served: dict[ServerKey, Session] = {}  # whose requests of others are
-        self._unreadable = TokenBuckets(*_UNREADABLE)
         self._outgoing: list[Outgoing] = []
         self._events: list[Event] = []
 
     def __len__(self) -> int:
         """How many sessions there are, those included that have ended and wait for the last answer."""
         return len(self._sessions)
+
+    @property
+    def draining_s(self) -> int | None:
+        """To be set when no more calls are taken: INVITE and OPTIONS get a 503, and these seconds to come again after.
+
+        None: calls are taken.
+        """
+        return self._outside.draining_s
+
+    @draining_s.setter
+    def draining_s(self, draining_s: int | None) -> None:
+        self._outside.draining_s = draining_s
 
     # -- what we do
 
@@ -128,7 +133,7 @@ class UserAgent:
     def take(self, called: Called, endpoint: Endpoint, now: float) -> Session | None:
         """The session that a call begins; None: it is over already, cancelled or refused as RFC 3261 wants."""
         asked = called.asked
-        if self._called.pop(asked.key, None) is None:
+        if not self._outside.decide(called):
             return None
         session = self._sessions.invited(asked, endpoint, now)
         if session is not None and session.state != OVER:
@@ -141,14 +146,12 @@ class UserAgent:
         self, called: Called, status: int, now: float, rows: Rows = (), reason: str | None = None
     ) -> None:
         """Do not take a call. `rows`: headers that say why, or what would help. Harmless if it is over already."""
-        if self._called.pop(called.asked.key, None) is not None:
-            self._respond(called.asked, status, now, rows, reason=reason)
-            self._carry(now)
+        self._outside.refuse(called, status, now, rows, reason)
+        self._carry(now)
 
     def drop(self, called: Called) -> None:
         """Do not say a word to a call; if its INVITE comes again, it is `Called` again."""
-        if self._called.pop(called.asked.key, None) is not None:
-            self._transactions.forget(called.asked.key)
+        self._outside.drop(called)
 
     def ask(self, request: Request, now: float) -> None:
         """Send a request outside of any session (OPTIONS, REGISTER), which has no Via. `Replied` will follow."""
@@ -160,7 +163,9 @@ class UserAgent:
     def receive(self, message: Request | Response | SipSyntaxError, flow: Flow, now: float) -> None:
         """A message came, or what the parser raised of one."""
         if isinstance(message, SipSyntaxError):
-            self._answer_unreadable(message, flow, now)
+            answer = self._outside.unreadable(message, flow.remote.host, now)
+            if answer is not None:
+                self._send(answer, flow, None)
         elif isinstance(message, Request):
             stamp(message, flow)
             self._pass(message, flow)
@@ -196,7 +201,7 @@ class UserAgent:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way: no session, no request of ours or theirs, nothing that may have to be sent again."""
-        known = (self._sessions, self._transactions, self._called, self._served)
+        known = (self._sessions, self._transactions, self._outside, self._served)
         return not any(known) and self._errands.is_idle
 
     @property
@@ -251,7 +256,7 @@ class UserAgent:
             case Over(ClientKey() as key):
                 self._errands.over(key)
             case Over(ServerKey() as key):
-                self._called.pop(key, None)
+                self._outside.over(key)
                 self._served.pop(key, None)
 
     def _said(self, session: Session | None, word: SessionWord, now: float) -> None:
@@ -295,56 +300,11 @@ class UserAgent:
         session = self._whose(request)
         if session is not None:
             self._served[asked.key] = session
-        if asked.cancels in self._called:
-            self._cancelled(asked, self._called.pop(asked.cancels), now)
-        elif not self._sessions.receive(asked, now):
-            self._asked_outside(asked, now)
-
-    def _asked_outside(self, asked: Asked, now: float) -> None:
-        """RFC 3261 §8.2: of no session."""
-        request = asked.request
-        refusal = refusal_of(request, self._abilities)
-        if refusal is not None:
-            self._respond(asked, refusal.status, now, refusal.headers, reason=refusal.reason)
-        elif request.method == "OPTIONS":
-            answer = answer_options(
-                request, self._abilities, to_tag=self._new_tag(), draining_s=self.draining_s
-            )
-            self._transactions.respond(asked.key, answer, now)
-        elif request.method != "INVITE":  # ACK apart, which is no transaction's
-            self._respond(asked, 481, now)
-        elif self.draining_s is not None:
-            self._respond(asked, 503, now, (("Retry-After", str(self.draining_s)),))
-        else:
-            self._called[asked.key] = Called(asked)
-            self._events.append(self._called[asked.key])
-
-    def _cancelled(self, cancel: Asked, called: Called, now: float) -> None:
-        """Before anybody has decided about the call. §9.2."""
-        tag = self._new_tag()
-        self._respond(cancel, 200, now, tag=tag)
-        self._respond(called.asked, 487, now, tag=tag)
-
-    def _respond(
-        self,
-        asked: Asked,
-        status: int,
-        now: float,
-        rows: Rows = (),
-        *,
-        reason: str | None = None,
-        tag: str | None = None,
-    ) -> None:
-        response = response_to(asked.request, status, to_tag=tag or self._new_tag(), reason=reason)
-        for name, text in rows:
-            response.headers.add(name, text)
-        self._transactions.respond(asked.key, response, now)
-
-    def _answer_unreadable(self, error: SipSyntaxError, flow: Flow, now: float) -> None:
-        """Without a transaction, and back to where it came from: its Via may be as malformed as the rest."""
-        if error.status is not None and self._unreadable.take(flow.remote.host, now):
-            response = response_to(error, error.status, to_tag=self._new_tag(), reason=str(error))
-            self._send(response, flow, None)
+        if self._outside.cancelled(asked, now) or self._sessions.receive(asked, now):
+            return
+        called = self._outside.asked(asked, now)
+        if called is not None:
+            self._events.append(called)
 
     # -- whose a message is
 
@@ -367,6 +327,3 @@ class UserAgent:
         if isinstance(key, ClientKey):
             return self._errands.session_of(key)
         return self._served.get(key)
-
-    def _new_tag(self) -> str:
-        return f"{self._rng.getrandbits(64):016x}"

@@ -99,7 +99,10 @@ class Network:
 
     def send(self, sender: str, to: str, message: Request | Response | bytes) -> None:
         data = message if isinstance(message, bytes) else message.encode()
-        message = parse_datagram(data)
+        try:
+            message = parse_datagram(data)
+        except SipSyntaxError:  # an answer repeats what it answers; who wrote that does not listen
+            return
         what = (
             message.method
             if isinstance(message, Request)

@@ -14,6 +14,7 @@ from gateway.wire.sip.transactions import (
     ServerKey,
     TimedOut,
     Transactions,
+    key_of,
 )
 
 FLOW = "here"
@@ -268,3 +269,61 @@ def test_when_all_is_over_nothing_is_left():
 
     assert agent.transactions.deadline is None
     assert isinstance(agent.gets(request(), 101.0)[0], Asked)
+
+
+# -- ends
+
+
+def test_a_transaction_that_is_over_is_told_of_and_gone():
+    agent = Agent()
+    key = agent.is_asked(request("OPTIONS"))
+    agent.says(key, response_to(request("OPTIONS"), 200, to_tag="b"))
+    assert (key in agent.transactions, len(agent.transactions)) == (True, 1)
+
+    happened = agent.passes(32.0)
+
+    assert happened == [Over(key)]
+    assert (key in agent.transactions, len(agent.transactions)) == (False, 0)
+
+
+def test_a_request_that_is_forgotten_is_not_sent_again_and_its_answers_are_nobodys():
+    agent, invite = Agent(), request()
+    key = agent.transactions.ask(invite, FLOW, 0.0, reliable=False)
+    agent.transactions.happened()
+
+    agent.transactions.forget(key)
+
+    assert agent.transactions.happened() == [Over(key)]
+    assert agent.passes(10.0) == []
+    assert agent.gets(response_to(invite, 200, to_tag="b"), 10.0) == []
+
+
+def test_a_request_of_theirs_that_is_forgotten_is_new_when_it_comes_again():
+    agent, invite = Agent(), request()
+    key = agent.is_asked(invite)
+
+    agent.transactions.forget(key)
+
+    over, asked = agent.gets(invite, 0.5)
+    assert over == Over(key)
+    assert isinstance(asked, Asked)
+
+
+def test_a_response_that_has_somebody_elses_via_too_is_dropped():
+    agent, invite = Agent(), request()
+    agent.asks(invite)
+    response = response_to(invite, 200, to_tag="b")
+    response.headers.add("Via", "SIP/2.0/UDP other.example;branch=z9hG4bK2")
+
+    assert agent.gets(response, 0.1) == []
+
+
+def test_the_transaction_of_what_came_is_known_before_it_is_received():
+    agent, invite = Agent(), request()
+    key = agent.is_asked(invite)
+
+    refused = response_to(invite, 486, to_tag="b")
+
+    assert key_of(invite) == key
+    assert key_of(ack_for(invite, refused)) == key
+    assert key_of(refused) == ClientKey("z9hG4bK1", "INVITE")

@@ -1,6 +1,7 @@
 """Two user agents call each other: what each sends, what its driver hears, and that nothing stays behind."""
 
 from random import Random
+from typing import Any
 
 from gateway.wire.sip.digest import DigestClient
 from gateway.wire.sip.endpoint import Endpoint
@@ -9,7 +10,7 @@ from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.options import options_request
 from gateway.wire.sip.session_words import AnswerCame, Confirmed, Ended, Offered, Progressed
 from gateway.wire.sip.uri import SipUri
-from gateway.wire.sip.user_agent import Called, Passed, SessionSaid
+from gateway.wire.sip.user_agent import Called, Passed, Send, SessionSaid
 from tests.wire.sip.sip_agents import Agent, Network
 from tests.wire.sip.sip_peer import Line
 
@@ -19,7 +20,7 @@ CHALLENGE = 'Digest realm="bob.example", nonce="n1", algorithm=MD5, qop="auth"'
 class Two:
     """anna and bob. bob decides by what a test gives him."""
 
-    def __init__(self, *, seed: int = 0, **anna: object) -> None:
+    def __init__(self, *, seed: int = 0, **anna: Any) -> None:
         self.network = Network(seed)
         self.anna = Agent("anna", self.network, 1, **anna)
         self.bob = Agent("bob", self.network, 2)
@@ -352,6 +353,7 @@ def test_answers_go_through_a_nat_to_where_the_request_came_from():
     us.agent.receive(request, us.flow_to(*nat), 0.0)
 
     (send,) = us.agent.outgoing()
+    assert isinstance(send, Send)
     assert send.flow.remote == nat
     assert b"received=192.0.2.2" in send.data
     assert b"rport=61000" in send.data
@@ -400,4 +402,5 @@ def test_a_contact_over_tcp_is_called_back_by_tcp():
     two.bob.agent.touch(session, 0.0)
     (answer,) = two.bob.agent.outgoing()
 
+    assert isinstance(answer, Send)
     assert answer.flow == flow
