@@ -6,6 +6,7 @@ What it heard is printed as text, written down by the embedded speech to text, a
 (Debian, Ubuntu: apt-get install baresip-core).
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ MODULES = Path("/usr/lib/baresip/modules")
 RATE_HZ = 8000
 ANSWER_S = 7.0  # as long as the shipped dialogue's longer answers
 LONGEST_S = 90
+PATIENCE_S = 10.0  # for an answer
+ENDED = re.compile("terminated|session closed")
 
 CONFIG = """
 poll_method epoll
@@ -65,10 +68,17 @@ def call(uri: str, folder: Path) -> Path | None:
     command = ["baresip", "-4", "-f", str(folder), "-e", f"/dial {uri}", "-t", str(LONGEST_S)]
     with log.open("w") as output:
         phone = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        while phone.poll() is None and "terminated" not in log.read_text(errors="replace"):
+        give_up_at = time.monotonic() + PATIENCE_S
+        while phone.poll() is None and not ENDED.search(said := log.read_text(errors="replace")):
+            if "established" not in said and time.monotonic() > give_up_at:
+                break
             time.sleep(0.3)
         phone.terminate()
-        phone.wait(timeout=10)
+        try:
+            phone.wait(timeout=3)
+        except subprocess.TimeoutExpired:  # it still tries to tell somebody who is not there
+            phone.kill()
+            phone.wait()
     return next(iter(folder.glob("*-dec.wav")), None)
 
 
@@ -81,12 +91,9 @@ def main() -> int:
     print(f"calling       {uri}   (half a minute to a minute and a half)")
     heard = call(uri, folder)
     if heard is None:
-        reasons = [
-            line
-            for line in (folder / "log").read_text(errors="replace").splitlines()
-            if "100@" in line or "closed" in line
-        ]
-        print(f"nobody answered at {uri}; the end of {folder / 'log'}:", *reasons[-3:], sep="\n")
+        closed = re.findall("session closed: (.*)", (folder / "log").read_text(errors="replace"))
+        print(f"no call       {closed[-1] if closed else f'nobody answered within {PATIENCE_S:g} s'}")
+        print(f"              is a gateway at {uri}, and does a trunk of it have 127.0.0.1 in its networks?")
         return 1
     clip = read_wav(heard)
     speech = load()
