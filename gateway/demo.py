@@ -11,12 +11,12 @@ import trio
 
 from gateway.audio.clip import convert, read_wav
 from gateway.audio.pauses import utterances
+from gateway.building import build_core
 from gateway.config import ConfigError, Secret
 from gateway.contracts import Fact
 from gateway.dialplan.plan import load
 from gateway.net.tasks import run_in_thread, unwrapped
 from gateway.process import Running, obey_signals, run_process
-from gateway.building import build_core
 from gateway.settings import Secrets, Settings, read_settings
 from gateway.telemetry.log import configure
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
 from gateway.building import build_core
+from gateway.cli import main
 from gateway.traces import replay, report_lines
 from gateway.traces.format import OUTPUTS, OUTPUTS_AUDIO, TRACE
 from ops.recorded_calls import CALLS

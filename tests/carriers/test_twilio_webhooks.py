@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.carriers.twilio import twiml
-from gateway.carriers.twilio.calls import Admit, IncomingCall, TwilioCalls
+from gateway.carriers.twilio.calls import IncomingCall, TwilioCalls
 from gateway.carriers.twilio.public_url import PublicUrl
 from gateway.carriers.twilio.signature import SignatureCheck, sign
 from gateway.carriers.twilio.webhooks import AfterRoute, SignedForms, StatusRoute, VoiceRoute
+from gateway.incoming import Admit
 from gateway.net.doors import Answer, Head, PostRoute
 
 TOKEN = "canary-token"

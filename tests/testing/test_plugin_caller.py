@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from gateway.audio.clip import convert, write_wav
-from gateway.contracts import EndReason
 from gateway.building import build_core
+from gateway.contracts import EndReason
 from gateway.testing.live_caller import live_call
 from gateway.testing.twilio_call import EndedBy
 from gateway.traces import replay

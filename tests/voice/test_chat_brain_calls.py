@@ -7,12 +7,12 @@ from pathlib import Path
 from trio.testing import MockClock
 
 from gateway.audio.tones import sine
+from gateway.building import build_core
 from gateway.contracts import Agent
 from gateway.dialplan.actions.answer import Answer
 from gateway.dialplan.actions.converse import Converse
 from gateway.dialplan.actions.hang_up import HangUp
 from gateway.dialplan.plan import Dialplan, Plan
-from gateway.building import build_core
 from gateway.testing.fake_chat import ChatReply, FakeChat
 from gateway.testing.live import LiveGateway, inline, live_gateway
 from gateway.testing.twilio_caller import Caller

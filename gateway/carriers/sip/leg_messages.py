@@ -8,7 +8,7 @@ Bytes, both ways: one datagram of RTP or RTCP, decrypted, behind where it comes 
     flags 1 | IP address 4 or 16 | port 2 | RTP or RTCP
 
     flags:  0x01  RTCP; else RTP
-            0x02  SRTP vouches for it (in only)
+            0x02  it is the far end's: SRTP vouches for it, or where it came from (in only; nothing else gets so far)
             0x04  the address has 16 bytes, IPv6; else 4, IPv4
 """
 
@@ -179,7 +179,7 @@ _MOST_HOSTS: Final = 4096
 
 
 class Datagram(NamedTuple):
-    """One packet, and where it comes from or goes to. `authentic`: SRTP vouches for it."""
+    """One packet, and where it comes from or goes to. `authentic`: it is the far end's, as media_gate.py has it."""
 
     address: Address
     data: bytes
