@@ -140,12 +140,12 @@ class CallBuilder:
             settings=msgspec.to_builtins(settings),
             seed=tokens.randbits(_SEED_BITS),
             wall_time=utc_now(),
-            gateway_version=_version(),
+            gateway_version=gateway_version(),
         )
 
 
 @functools.cache
-def _version() -> str:
+def gateway_version() -> str:
     try:
         return version("voice-gateway")
     except PackageNotFoundError:  # run from a checkout that nobody installed

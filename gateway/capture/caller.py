@@ -11,6 +11,7 @@ from gateway.carriers.sip import leg_messages as wire
 from gateway.contracts import EndReason
 from gateway.traces.format import Header
 from gateway.traces.reader import Trace, TraceUnreadable
+from gateway.wire.errors import RemoteProtocolError
 
 __all__ = ["RecordedCall", "RecordedCaller", "read_caller"]
 
@@ -46,7 +47,10 @@ def read_caller(folder: Path) -> RecordedCall:
         for entry, data in trace.entries():
             if entry.port != "carrier":
                 continue
-            message = wire.decode(data) if isinstance(data, str) else None
+            try:
+                message = wire.decode(data) if isinstance(data, str) else None
+            except RemoteProtocolError as error:
+                raise TraceUnreadable(f"{folder}: entry {entry.seq}: {error}") from error
             if answered_us is None and isinstance(message, wire.MediaAgreed) and not message.early:
                 answered_us = entry.t_us
             if answered_us is not None and (message is None or isinstance(message, _HIS)):

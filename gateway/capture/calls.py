@@ -1,8 +1,8 @@
 """The calls in a capture: who called whom, what was agreed, how it ended, as one of the two sides was told it.
 
 Every message of a call passes through `CallTracker.take`, in the order of the capture. What follows from it is `Told`:
-what the leg of our side gets, see `carriers/sip/leg_messages.py`. A message that is seen again (sent again, or captured
-on its next hop) says nothing new.
+what the leg of our side gets, see `carriers/sip/leg_messages.py`. A message that was sent again is a rung of the ladder
+and no more; one that was captured again on its next hop, with the address of a proxy in it, is passed over.
 """
 
 import enum
@@ -18,6 +18,7 @@ from gateway.carriers.sip.ladder import passed_message
 from gateway.carriers.sip.numbers import called_of, caller_of
 from gateway.carriers.sip.told import call_over, digit_informed, media_agreed, plain_text
 from gateway.contracts import CarrierClosed, EndReason, HangUp, Port
+from gateway.media.latch import Address
 from gateway.wire.errors import RemoteProtocolError
 from gateway.wire.sdp.description import SessionDescription, decode
 from gateway.wire.sip.backoff import readable
@@ -100,26 +101,19 @@ class CapturedCall:
         self.ends: Told | None = None
         self.answered = False
         self.cut_short: Problem | None = None
-        self._caller_tag = invite.headers[FROM].tag
         self.ours = ours
-        self._problem: Problem | None = None
-        self._refused: Problem | None = None
+        self._caller_tag = invite.headers[FROM].tag
+        self._unanswered: Problem | None = None
         self._agreement: Agreement | None = None
         self._transactions: dict[tuple[bool, int], _Transaction] = {}
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: dict[tuple[object, ...], tuple[int, tuple[Address, Address]]] = {}
 
     @property
     def problem(self) -> Problem | None:
         """Why there is nothing to import; None: there is."""
-        if self._problem is not None:
-            return self._problem
         if self.answered:
             return None
-        return self._refused or Problem(self.number, "a call that nobody answered in this capture")
-
-    def has(self, tags: set[str | None]) -> bool:
-        """Whether a message between these tags is this call's."""
-        return self._caller_tag in tags
+        return self._unanswered or Problem(self.number, "a call that nobody answered in this capture")
 
     def take(self, packet: Packet, message: Request | Response) -> None:
         """A message of this call."""
@@ -128,13 +122,15 @@ class CapturedCall:
         ours, theirs = packet.source.host, packet.destination.host
         if not by_us:
             ours, theirs = theirs, ours
-        if not self._is_new(message, by_us=by_us):
+        hop = (packet.source, packet.destination)
+        first, first_hop = self._seen.setdefault(_same(message, by_us=by_us), (packet.number, hop))
+        if first_hop != hop:
             return
         self.our_hosts.add(ours)
         self.their_hosts.add(theirs)
         self._tell(packet, passed_message(message, sent=by_us, flow=_flow(packet, by_us=by_us)))
-        if self.ends is not None:
-            return
+        if first != packet.number or self.ends is not None:
+            return  # it was sent again, or says how the end was taken
         try:
             if isinstance(message, Request):
                 self._request(packet, message, by_us=by_us)
@@ -144,16 +140,6 @@ class CapturedCall:
             self._stops(packet, str(error))
         except RemoteProtocolError as error:
             self._stops(packet, f"SDP that cannot be read ({error})")
-
-    def _is_new(self, message: Request | Response, *, by_us: bool) -> bool:
-        """By what stays the same at each hop: not the Via, nor an address that somebody put into the SDP."""
-        start = message.method if isinstance(message, Request) else message.status
-        headers = message.headers
-        seen = (start, by_us, str(headers[CSEQ]), headers[TO].tag, headers.get("RSeq"), bool(message.body))
-        if seen in self._seen:
-            return False
-        self._seen.add(seen)
-        return True
 
     # -- requests
 
@@ -166,7 +152,7 @@ class CapturedCall:
             case "BYE":
                 self._bye(packet, request, by_us=by_us)
             case "CANCEL" if not self.answered:
-                self._refused = Problem(packet.number, "the caller gave up before anybody answered")
+                self._is_unanswered(packet, "the caller gave up before anybody answered")
             case "INFO" if not by_us:
                 digit = digit_informed(request)
                 if digit is not None:
@@ -248,7 +234,7 @@ class CapturedCall:
     def _refuses(self, packet: Packet, response: Response, method: str) -> None:
         if method == "INVITE" and not self.answered and response.status not in _ASKED_AGAIN:
             said = plain_text(f"{response.status} {response.reason}")
-            self._refused = self._refused or Problem(packet.number, f"the call was refused: {said}")
+            self._is_unanswered(packet, f"the call was refused: {said}")
 
     # -- what was agreed
 
@@ -281,14 +267,16 @@ class CapturedCall:
 
     def _stops(self, packet: Packet, why: str) -> None:
         """From here on it cannot be followed; before the answer there is nothing to import."""
-        problem = Problem(packet.number, why)
         if not self.answered:
-            self._problem = self._problem or problem
+            self._is_unanswered(packet, why)
             return
-        self.cut_short = problem
+        self.cut_short = Problem(packet.number, f"{why}; the call was imported up to here")
         command = msgspec.json.encode(CarrierClosed(detail=f"the capture cannot be followed any more: {why}"))
         self._tell_as(packet, "command", command.decode())
         self.ends = self.told[-1]
+
+    def _is_unanswered(self, packet: Packet, why: str) -> None:
+        self._unanswered = self._unanswered or Problem(packet.number, why)
 
 
 class CallTracker:
@@ -301,8 +289,9 @@ class CallTracker:
         self.calls: list[CapturedCall] = []
         self.problems: list[Problem] = []
         self._ours = ours
-        self._by_id: dict[str, list[CapturedCall]] = {}
+        self._by_id: dict[tuple[str, str | None], CapturedCall] = {}  # and by the caller's tag
         self._begun_before: set[str] = set()
+        self._noted: set[str] = set()
         self._messages = 0
 
     def take(self, packet: Packet, found: Found) -> None:
@@ -312,17 +301,16 @@ class CallTracker:
             return
         self._messages += 1
         if self._messages > _MOST_MESSAGES:
-            if self._messages == _MOST_MESSAGES + 1:
-                self._note(packet, f"more than {_MOST_MESSAGES} SIP messages; the rest is left out")
+            self._note_once(packet, f"more than {_MOST_MESSAGES} SIP messages; the rest is left out")
             return
         call = self._call_of(found) or self._begun(packet, found)
         if call is not None:
             call.take(packet, found)
 
     def _call_of(self, message: Request | Response) -> CapturedCall | None:
-        tags = {message.headers[FROM].tag, message.headers[TO].tag}
-        calls = self._by_id.get(message.headers[CALL_ID], ())
-        return next((call for call in calls if call.has(tags)), None)
+        """Whoever sends, the caller's tag is one of the two."""
+        call_id, headers = message.headers[CALL_ID], message.headers
+        return self._by_id.get((call_id, headers[FROM].tag)) or self._by_id.get((call_id, headers[TO].tag))
 
     def _begun(self, packet: Packet, message: Request | Response) -> CapturedCall | None:
         """A new call, if this is its INVITE."""
@@ -335,17 +323,28 @@ class CallTracker:
                 self._note(packet, f"a {message.method} of a call that began before the capture")
             return None
         if len(self.calls) >= _MOST_CALLS:
-            if len(self.calls) == _MOST_CALLS:
-                self._note(packet, f"more than {_MOST_CALLS} calls; the rest is left out")
+            self._note_once(packet, f"more than {_MOST_CALLS} calls; the rest is left out")
             return None
         call = CapturedCall(packet, message, self._ours)
         self.calls.append(call)
-        self._by_id.setdefault(call_id, []).append(call)
+        self._by_id[call_id, message.headers[FROM].tag] = call
         return call
+
+    def _note_once(self, packet: Packet, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(packet, text)
 
     def _note(self, packet: Packet, text: str) -> None:
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(Problem(packet.number, text))
+
+
+def _same(message: Request | Response, *, by_us: bool) -> tuple[object, ...]:
+    """What stays as it is when a message is sent again, or goes on: not its Via, nor an address in its SDP."""
+    start = message.method if isinstance(message, Request) else message.status
+    headers = message.headers
+    return (start, by_us, str(headers[CSEQ]), headers[TO].tag, headers.get("RSeq"), bool(message.body))
 
 
 def _described(message: Request | Response, *, by_us: bool) -> _Described | None:

@@ -40,7 +40,7 @@ async def run_import(
         found = await run_in_thread(survey, wish.capture, wish.ours)
         for problem in found.problems:
             warn(f"{wish.capture}: {problem}")
-        imported: list[Imported] = []
+        imported = [Imported(call, None, call.problem) for call in found.calls]
         if any(call.problem is None for call in found.calls):
             into.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = Pseudonyms.load(into, keep_numbers=settings.traces.keep_numbers)
@@ -48,7 +48,8 @@ async def run_import(
     except CaptureUnreadable as error:
         raise ConfigError(str(error)) from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{into}: {error}; it must be a folder of ours") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{into}: {why}; it must be a folder of ours") from None
     for each in imported:
         _tell(wish.capture, each, say, warn)
     return 0 if any(each.folder is not None for each in imported) else 1

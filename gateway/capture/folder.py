@@ -90,6 +90,10 @@ class CallFolder:
         self._reason: EndReason | None = None
         self._ended_us = 0
 
+    def silent_s(self, at_ns: int) -> float:
+        """How long nothing has come by `at_ns` that is of this call; 0 once it has ended."""
+        return 0.0 if self._core.ended is not None else (at_ns - self._at_ns) / 1e9 - self._t_us / 1e6
+
     async def tell(self, told: Told, run_blocking: RunBlocking) -> None:
         await self._advance(told.at_ns, run_blocking)
         if told.media is not None:

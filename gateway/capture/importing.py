@@ -8,9 +8,9 @@ import datetime as dt
 import hashlib
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from gateway.building import _version as version
+from gateway.building import gateway_version as version
 from gateway.capture.calls import CapturedCall, Problem, Told
 from gateway.capture.folder import CallFolder, header_of
 from gateway.capture.frames import CaptureReader
@@ -20,6 +20,10 @@ from gateway.contracts import RunBlocking
 from gateway.traces.pseudonyms import Pseudonyms
 
 __all__ = ["Imported", "import_calls"]
+
+# A call on hold may be silent for long, and takes time for that; a few packets whose clock leaps must not take all day.
+_SILENT_S: Final = 60.0
+_MOST_SILENT_S: Final = 24 * 3600.0
 
 
 class Imported(NamedTuple):
@@ -51,7 +55,7 @@ async def import_calls(
             packet = packets.take(frame)
             for call, each in told.pop(frame.number, ()):
                 await importer.tell(call, each)
-            if packet is not None and packet.sequence is None:
+            if packet is not None and packet.sequence is None and packet.whole:
                 await importer.carry(packet)
     await importer.close()
     return [importer.imported[call] for call in calls]
@@ -65,6 +69,7 @@ class _Importer:
         self._into = into
         self._pseudonyms = pseudonyms
         self._run_blocking = run_blocking
+        self._silent_s = 0.0
         self._open: dict[CapturedCall, CallFolder] = {}
         self._router: MediaRouter[CapturedCall] = MediaRouter()
 
@@ -76,6 +81,8 @@ class _Importer:
             folder = self._begin(call)
             if folder is None:
                 return
+        if not await self._goes_on(call, folder, told.number, told.at_ns):
+            return
         await folder.tell(told, self._run_blocking)
         if told.media is not None:
             self._router.agree(call, told.media, call.our_hosts, call.their_hosts)
@@ -88,12 +95,26 @@ class _Importer:
         found = self._router.route(packet)
         if found is not None:
             call, way = found
-            await self._open[call].carry(packet, way, self._run_blocking)
+            folder = self._open[call]
+            if await self._goes_on(call, folder, packet.number, packet.at_ns):
+                await folder.carry(packet, way, self._run_blocking)
 
     async def close(self) -> None:
         """The capture ends."""
         for call in list(self._open):
             await self._end(call)
+
+    async def _goes_on(self, call: CapturedCall, folder: CallFolder, number: int, at_ns: int) -> bool:
+        """Whether the time is there to wait for what comes at `at_ns`; if not, the call is over."""
+        silent_s = folder.silent_s(at_ns)
+        if silent_s <= _SILENT_S:
+            return True
+        self._silent_s += silent_s
+        if self._silent_s <= _MOST_SILENT_S:
+            return True
+        text = f"nothing of this call for {silent_s:.0f} s; it was imported up to here"
+        await self._end(call, Problem(number, text))
+        return False
 
     def _begin(self, call: CapturedCall) -> CallFolder | None:
         call_id = _name(call)
@@ -109,7 +130,7 @@ class _Importer:
         self._open[call] = CallFolder(folder, header, call.at_ns)
         return self._open[call]
 
-    async def _end(self, call: CapturedCall) -> None:
+    async def _end(self, call: CapturedCall, problem: Problem | None = None) -> None:
         folder = self._open.pop(call)
         self._router.leave(call)
         if not folder.packets:
@@ -117,7 +138,7 @@ class _Importer:
             self.imported[call] = Imported(call, None, problem)
             return
         await folder.close(self._run_blocking)
-        self.imported[call] = Imported(call, folder, call.cut_short)
+        self.imported[call] = Imported(call, folder, problem or call.cut_short)
 
 
 def _name(call: CapturedCall) -> str:

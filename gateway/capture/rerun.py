@@ -1,5 +1,6 @@
 """`gateway rerun`: the caller of a recorded SIP call calls again, in real time, and another plan or voice answers."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway.capture.story import Story
 from gateway.carriers.sip.settings import SipSettings
 from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
-from gateway.contracts import ENDINGS, EndReason, VoiceBackend
+from gateway.contracts import ENDINGS, EndReason, RequestFailed, VoiceBackend
 from gateway.dialplan.plan import Dialplan, Plan, load
 from gateway.dialplan.routing import route
 from gateway.incoming import NewCall
@@ -107,6 +108,9 @@ async def place_call(
             if beside is not None:
                 nursery.start_soon(beside.run)
             await nursery.start(gateway.run)
+            # In a gateway that serves, the models were loaded long ago.
+            with contextlib.suppress(RequestFailed):
+                await parts.synthesize("Hello.", None)
             reason = await gateway.host(RecordedCaller(recorded.said), new, plan)
             nursery.cancel_scope.cancel()
     return reason

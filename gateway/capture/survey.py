@@ -41,6 +41,8 @@ def survey(path: Path, ours: Side) -> Survey:
         tls = "" if sip.tls_at is None else f"packet {sip.tls_at} begins TLS: SIP inside of it is encrypted"
         none = f"none of its {count} packets is the INVITE of a call"
         problems.append(f"no call: {tls or strange or none}")
+    if packets.cut:
+        problems.append(f"{packets.cut} of its packets were cut off; tcpdump -s 0 keeps them whole")
     if reader.damage:
         problems.append(reader.damage)
     return Survey(count, tracker.calls, problems)
