@@ -2,7 +2,7 @@
 
     ./ops/sip-caller [URI]      URI: sip:100@127.0.0.1 unless given
 
-What it heard is printed as text, written down by the embedded speech to text, and kept as a WAV. Needs baresip
+What it heard is printed as text, written down by the embedded speech to text, and kept in sip-caller.wav. Needs baresip
 (Debian, Ubuntu: apt-get install baresip-core).
 """
 
@@ -23,6 +23,7 @@ MODULES = Path("/usr/lib/baresip/modules")
 RATE_HZ = 8000
 ANSWER_S = 7.0  # as long as the shipped dialogue's longer answers
 LONGEST_S = 90
+HEARD = "sip-caller.wav"
 PATIENCE_S = 10.0  # for an answer
 ENDED = re.compile("terminated|session closed")
 
@@ -99,7 +100,7 @@ def main() -> int:
     speech = load()
     for part in utterances(convert(clip.pcm, clip.rate_hz, RATE_HZ), RATE_HZ):
         print(f"heard         {speech.transcribe(convert(part, RATE_HZ, 24_000))}")
-    print(f"recorded in   {heard}")
+    print(f"recorded in   {shutil.copy(heard, HEARD)}")
     return 0
 
 
