@@ -183,7 +183,10 @@ class LegCore(Protocol):
         """
 
     def leave(self, now: float) -> None:
-        """The call ends: say goodbye, and tell how it was. Harmless when repeated, and after `LegEnded`."""
+        """The call ends: say goodbye, and tell how it was. Harmless when repeated, and after `LegEnded`.
+
+        What a leg says here is only sent if its driver is a `PromptLeg`; others end their connection.
+        """
 
     def events(self) -> Sequence[LegEvent]:
         """What happened since the last call of this method."""
@@ -295,6 +298,17 @@ class VoiceConnection(Protocol):
 
     async def receive(self) -> str:
         """The next server event."""
+
+
+@runtime_checkable
+class PromptVoice(Protocol):
+    """What a `VoiceConnection` has besides that is in this process, and answers while it is told something."""
+
+    def hear_with(self, hear: Callable[[str], None]) -> None:
+        """Call `hear` with every server event from now on, and with those that wait. It raises nothing."""
+
+    def send_now(self, event: str) -> None:
+        """As `VoiceConnection.send`, without a task's turn."""
 
 
 class VoiceBackend(Protocol):

@@ -100,7 +100,10 @@ MUTATIONS = (
         "        cut =",
     ),
     Mutation(
-        "cut: the voice goes on with its response", "voice/session_core.py", "self._cut.add(response)", "pass"
+        "cut: the voice goes on with its response",
+        "voice/session_core.py",
+        "            self._cut.add(response)\n            self._says",
+        "            self._says",
     ),
     Mutation(
         "cut: the resampler remembers the cut response",
@@ -284,7 +287,132 @@ MUTATIONS = (
         "session.tool_answered(each, answer, respond=False)",
         "session.tool_answered(each, answer)",
     ),
-    Mutation("tools: keys do not sound", "calls/conversation.py", 'self._sound("digits", pcm)', "pass"),
+    Mutation(
+        "tools: keys do not sound",
+        "calls/conversation.py",
+        'self._downlink.sound(f"digits{self._numbers()}", pcm, digits)',
+        "pass",
+    ),
+    Mutation(
+        "rtp: audio goes out as the other law",
+        "carriers/sip/leg_stream.py",
+        "            payload_type=media.payload_type,",
+        "            payload_type=8,",
+    ),
+    Mutation(
+        "rtp: events go out by our number, not by theirs",
+        "carriers/sip/leg_stream.py",
+        "event_payload_type=media.event_payload_type",
+        "event_payload_type=101",
+    ),
+    Mutation(
+        "rtp: the clock stands still while nothing is sent",
+        "media/rtp_sender.py",
+        "        self._talking = False\n        self._timestamp = self._timestamp + FRAME_BYTES & _WRAP",
+        "        self._talking = False",
+    ),
+    Mutation(
+        "jitter: one packet in twenty may be too late",
+        "media/jitter_depth.py",
+        "_TOLERANCE: Final = 200",
+        "_TOLERANCE: Final = 20",
+    ),
+    Mutation(
+        "jitter: a packet is a sample late",
+        "media/jitter_tape.py",
+        "at = position - self.start",
+        "at = position - self.start + 1",
+    ),
+    Mutation(
+        "jitter: a frame deeper than it has to be",
+        "media/jitter_depth.py",
+        "// _TOLERANCE] + FRAME",
+        "// _TOLERANCE] + 2 * FRAME",
+    ),
+    Mutation(
+        "jitter: a gap is silent",
+        "media/jitter_playout.py",
+        "return self._concealment.fill(len(codes))",
+        "return self._codec.silence * len(codes)",
+    ),
+    Mutation(
+        "heard: as soon as it may have arrived",
+        "carriers/sip/far_buffer.py",
+        "now - self._most_s - _BUFFER_S - _FRAME_S",
+        "now - self._most_s",
+    ),
+    Mutation(
+        "heard: the frame under way at a cut, too",
+        "carriers/sip/far_buffer.py",
+        "self._sent_ms - _FRAME_MS",
+        "self._sent_ms",
+    ),
+    Mutation(
+        "heard: what a round trip takes is not known",
+        "carriers/sip/leg_media.py",
+        "self.stream.far.measured(self._reports.round_trip_s)",
+        "pass",
+    ),
+    Mutation(
+        "cut: RTP goes on with what waits",
+        "carriers/sip/leg_stream.py",
+        "        self._waiting.clear()\n        self.far.clear(now)",
+        "        self.far.clear(now)",
+    ),
+    Mutation(
+        "digit: one that comes as an event and by INFO is two",
+        "carriers/sip/leg_keys.py",
+        "                return False",
+        "                return True",
+    ),
+    Mutation(
+        "digit: each packet of an event is a press",
+        "wire/telephone_event.py",
+        "return None if known else DIGITS[event]",
+        "return DIGITS[event]",
+    ),
+    Mutation(
+        "digit: ours overtake what is said",
+        "carriers/sip/leg_stream.py",
+        "        self._digits += digits",
+        "        self.sender.digits.press(digits)",
+    ),
+    Mutation(
+        "digit: what is said goes on meanwhile",
+        "calls/keys.py",
+        "bytes(len(dtmf(keys)))",
+        'b""',
+    ),
+    Mutation(
+        "hold: the agent speaks on", "calls/core.py", "        self._downlink.park(now)", "        pass"
+    ),
+    Mutation(
+        "hold: its end changes nothing",
+        "calls/core.py",
+        "            self._downlink.unpark()",
+        "            pass",
+    ),
+    Mutation(
+        "hold: what was sent and not heard is lost",
+        "calls/core.py",
+        "        self._downlink.clear(now)\n        self._settle_leg(now)\n        self._downlink.park(now)",
+        "        self._downlink.park(now)",
+    ),
+    Mutation(
+        "media: silence ends a call a second late",
+        "carriers/sip/leg_core.py",
+        "silence_s: float = 30.0",
+        "silence_s: float = 31.0",
+    ),
+    Mutation(
+        "end: media takes no leave", "calls/core.py", "        self._leg.leave(self._now)", "        pass"
+    ),
+    Mutation(
+        "end: what the far end said of it is not told",
+        "carriers/sip/leg_core.py",
+        'LegFact("call.released", ',
+        'LegFact("call.ended", ',
+    ),
     Mutation(
         "end: the goodbye is not heard out",
         "calls/core.py",

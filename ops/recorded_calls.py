@@ -1,72 +1,24 @@
 """What the callers of tests/traces/ do, with whom they talk, and what each call is there to show."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
-
-import trio
+from typing import Any
 
 from gateway.audio.clip import convert, read_wav
 from gateway.audio.pauses import utterances
-from gateway.audio.tones import encode_frame, sine
-from gateway.contracts import Agent, VoiceBackend
-from gateway.dialplan.actions import Action
-from gateway.dialplan.actions.answer import Answer
-from gateway.dialplan.actions.converse import Converse
+from gateway.audio.tones import encode_frame
 from gateway.dialplan.actions.say import Say
 from gateway.dialplan.actions.transfer import Transfer
-from gateway.dialplan.plan import Dialplan, Plan
 from gateway.settings import BargeIn, Settings
 from gateway.testing.faulty_table import Busy, Drop, Late, Refuse, Unreachable
 from gateway.testing.twilio_caller import Caller
-from gateway.tools import PythonTool
 from gateway.voice.settings import VoiceSettings
+from ops.recorded_call import COUGH, SPEECH, WORD, RecordedCall, greeted
+from ops.recorded_sip_calls import SIP_CALLS
 from ops.recorded_voices import HOURS, LOOK_UP, WHERE, SlowVoice, phone, tones, voice
 
-__all__ = ["CALLS", "RecordedCall"]
+__all__ = ["CALLS", "TWILIO_CALLS"]
 
 _CALLER = Path(__file__).parent.parent / "gateway" / "testing" / "caller.wav"
-_SPEECH = sine(300, 900, level_dbfs=-14)
-_WORD = sine(300, 400, level_dbfs=-14)
-_COUGH = sine(300, 120, level_dbfs=-14)
-
-
-class RecordedCall(NamedTuple):
-    """`talk`: what the caller does; the call may end before. `shows`: facts that are there, or the call shows nothing.
-
-    `voices`: those of the call, new.
-    """
-
-    talk: Callable[[Caller], Awaitable[None]]
-    voices: Callable[[], tuple[VoiceBackend, ...]]
-    shows: tuple[str, ...] = ()
-    settings: Settings = Settings()
-    fallback: tuple[Action, ...] = ()
-    greeting: str | None = None
-
-    @property
-    def dialplan(self) -> Dialplan:
-        tool = PythonTool.of(look_up)
-        agent = Agent(name="reception", instructions="Be brief.", greeting=self.greeting, tools=(tool,))
-        plan = Plan(
-            name="reception",
-            steps=(Answer(), Converse(agent="reception")),
-            fallback=self.fallback,
-            agents={"reception": agent},
-            destinations=("front_desk",),
-        )
-        return Dialplan(
-            plans={plan.name: plan},
-            default=plan.name,
-            destinations={"front_desk": "+15550001999"},
-            tools={tool.name: tool},
-        )
-
-
-async def look_up(name: str) -> str:
-    """The telephone number of somebody."""
-    await trio.sleep(0.3)
-    return f"{name} has the number 12#"
 
 
 # -- everyday calls
@@ -93,7 +45,7 @@ async def keys(caller: Caller) -> None:
 async def goodbye(caller: Caller) -> None:
     """Says goodbye, and the agent ends the call when its own goodbye was heard."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.ended()
 
 
@@ -111,10 +63,10 @@ async def spoken(caller: Caller) -> None:
 async def tools(caller: Caller) -> None:
     """The agent looks something up, which takes a while, and dials at once; then it ends the call."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.quiet(0.3)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.ended()
 
 
@@ -125,7 +77,7 @@ async def interrupted(caller: Caller) -> None:
     """Asks, interrupts the answer to ask again, and hangs up on the second one."""
     await greeted(caller)
     for listens_s in (0.7, 0.4):
-        await caller.says(_WORD)
+        await caller.says(WORD)
         await caller.speaking()
         await caller.silence(listens_s)
     await caller.hangs_up()
@@ -144,12 +96,12 @@ async def slow(caller: Caller) -> None:
 async def cough(caller: Caller) -> None:
     """Coughs and says "uh huh" into an answer, which goes on each time and is heard whole."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.7)
-    await caller.says(_COUGH)
+    await caller.says(COUGH)
     await caller.silence(1.5)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.silence(2.8)
     await caller.hangs_up()
 
@@ -157,10 +109,10 @@ async def cough(caller: Caller) -> None:
 async def lasting(caller: Caller) -> None:
     """Speaks on while the agent does, until it is sure that this is an interruption; it is answered."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.7)
-    await caller.says(_SPEECH)
+    await caller.says(SPEECH)
     await caller.quiet(0.3)
     await caller.speaking()
     await caller.silence(0.4)
@@ -173,7 +125,7 @@ async def lasting(caller: Caller) -> None:
 async def asks_once(caller: Caller) -> None:
     """Asks something and waits for the whole answer."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.quiet(0.8)
     await caller.hangs_up()
@@ -193,10 +145,10 @@ async def stays(caller: Caller) -> None:
 async def interrupts_what_was_lost(caller: Caller) -> None:
     """Asks something, and interrupts the answer, which one session began and another one carries on."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.6)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.4)
     await caller.hangs_up()
@@ -205,21 +157,16 @@ async def interrupts_what_was_lost(caller: Caller) -> None:
 async def renewed(caller: Caller) -> None:
     """Interrupts an answer; speaks when the session is old enough to be renewed, which waits for a silence."""
     await greeted(caller)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.8)
-    await caller.says(_SPEECH)
+    await caller.says(SPEECH)
     await caller.speaking()
     await caller.quiet(0.3)
-    await caller.says(_WORD)
+    await caller.says(WORD)
     await caller.speaking()
     await caller.silence(0.4)
     await caller.hangs_up()
-
-
-async def greeted(caller: Caller) -> None:
-    await caller.speaking()
-    await caller.quiet(0.3)
 
 
 _UNSURE = Settings(barge_in=BargeIn(min_speech_ms=200, min_words=3))
@@ -232,7 +179,7 @@ _DELTA = "response.output_audio.delta"
 _TURN = "input_audio_buffer.committed"
 _WRITTEN_DOWN = "conversation.item.input_audio_transcription.completed"
 
-CALLS: dict[str, RecordedCall] = {
+TWILIO_CALLS: dict[str, RecordedCall[Caller]] = {
     "echo": RecordedCall(echo, lambda: (voice("echo"),)),
     "keys": RecordedCall(keys, lambda: (phone(),), ("agent.interrupted", "transfer.requested")),
     "goodbye": RecordedCall(goodbye, lambda: (phone(("goodbye",)),)),
@@ -279,3 +226,5 @@ CALLS: dict[str, RecordedCall] = {
     ),
     "renewed": RecordedCall(renewed, lambda: (phone((HOURS, WHERE)),), ("session.renewed",), _RENEWING),
 }
+
+CALLS: dict[str, RecordedCall[Any]] = TWILIO_CALLS | {name: each.call for name, each in SIP_CALLS.items()}

@@ -18,12 +18,13 @@ from gateway.voice.backends.realtime import RealtimeBackend, RealtimeSettings
 from gateway.voice.backends.scripted import ScriptedBackend, ScriptedSettings
 from gateway.voice.embedded.script import Action, Intent, Script, State
 
-__all__ = ["HOURS", "LOOK_UP", "WHERE", "PhoneVoice", "SlowVoice", "phone", "tones", "voice"]
+__all__ = ["DIAL", "HOURS", "LOOK_UP", "WHERE", "PhoneVoice", "SlowVoice", "phone", "tones", "voice"]
 
 # What callers ask for.
 HOURS = "what are your opening hours"
 WHERE = "where are you"
 LOOK_UP = "call the shop"
+DIAL = "dial for me"
 
 # As brief as a conversation can be: a trace holds every 20 ms of it.
 _SCRIPT = Script(
@@ -32,10 +33,16 @@ _SCRIPT = Script(
         "hall": State(
             prompt="Good day. Yes?",
             again="What else?",
-            expect=("hours", "where", "look_up"),
+            expect=("hours", "where", "look_up", "dial"),
             dtmf={"2": "where"},
         ),
         "look_up": State(action=Action(call="look_up", arguments={"name": "shop"}), goto="dial"),
+        "announce": State(
+            action=Action(
+                call="send_digits", arguments={"digits": "3w4"}, say="I dial them.", done="It rings."
+            ),
+            goto="hall",
+        ),
         "dial": State(
             action=Action(call="send_digits", arguments={"digits": "12#"}, done="I have called them."),
             goto="hall",
@@ -45,6 +52,7 @@ _SCRIPT = Script(
         "hours": Intent(phrases=(HOURS,), answer="We are open from nine to five. On Sundays we are closed."),
         "where": Intent(phrases=(WHERE,), answer="Behind the old fish market."),
         "look_up": Intent(phrases=(LOOK_UP,), goto="look_up"),
+        "dial": Intent(phrases=(DIAL,), goto="announce"),
     },
     operator=Action(call="transfer_call", arguments={"destination": "front_desk"}, say="One moment, please."),
     goodbye=Action(call="end_call", say="Goodbye!"),

@@ -84,6 +84,8 @@ class BargeIn:
 
     def advance(self, now: float) -> Verdict | None:
         """Time passes."""
+        if not self.suspected:
+            return None
         if any(now - over_at >= _WORDS_S for over_at in self._unwritten.values()):
             return self._interrupted()
         lasting_s = self._settings.min_speech_ms / 1000 + self._hangover_s

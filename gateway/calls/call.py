@@ -5,10 +5,8 @@ on. The tasks read and write wires and decide nothing. `end` is the only way out
 """
 
 import collections
-import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, Protocol, assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 import structlog
@@ -20,52 +18,17 @@ from gateway.calls.keeper import Keeper, OutboxMark
 from gateway.calls.outbox import Outbox, OutboxFull
 from gateway.calls.record import CallRecord
 from gateway.calls.recording import Recording
+from gateway.calls.services import Services, TraceSink
 
-__all__ = ["Call", "Services", "TraceSink"]
+__all__ = ["Call", "Services"]
 
 # Media runs 200 ms ahead in messages of 20 ms or more: this is a carrier that has read nothing for minutes.
 _MOST_CARRIER_MESSAGES = 1000
 
 _CUT_S = 2.0
 _TEARDOWN_S = 2.0
-# For what the core still had to say to the carrier. One that takes longer does not read at all.
-_REST_S = 0.2
 _TOOL_S = 30.0
 _CLIP_S = 10.0
-
-
-class TraceSink(Protocol):
-    """Where a call's inputs and outputs are kept (traces/recorder.py)."""
-
-    failed: str | None
-
-    def input(self, seq: int, t_us: int, port: c.Port, data: str | bytes) -> None: ...
-
-    def output(self, seq: int, output: c.Output) -> None: ...
-
-    async def flush(self, run_blocking: c.RunBlocking) -> None: ...
-
-    async def close(self, run_blocking: c.RunBlocking) -> None: ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What carries out a core's requests, shared by all calls.
-
-    `backends` are the call's voices by their names, in the order in which they are tried.
-    `synthesize(text, voice)` and `load_clip(name)` give PCM16 at 24 000 Hz; `run_tool(name, arguments)` gives
-    what to tell the model. They raise `RequestFailed` with a text for people. `add_tick` joins the pacing
-    clock and returns what leaves it. `watch` sees every fact of every call.
-    """
-
-    backends: Mapping[str, c.VoiceBackend]
-    synthesize: Callable[[str, str | None], Awaitable[bytes]]
-    load_clip: Callable[[str], Awaitable[bytes]]
-    run_tool: Callable[[str, str], Awaitable[str]]
-    run_blocking: c.RunBlocking
-    add_tick: Callable[[Callable[[], None]], Callable[[], None]]
-    watch: Callable[[str, c.Fact], None]
-    clear_took: Callable[[float], None]
 
 
 class _CutToMake(NamedTuple):
@@ -372,19 +335,12 @@ class Call:
     async def _take_leave(self, reason: c.EndReason) -> None:
         try:
             with trio.move_on_after(_TEARDOWN_S, shield=True):
-                await self._say_rest()
                 await self._leg.finish(reason)
         except c.LegLost:
             self._log.info("leg.gone")  # the caller hung up first
         finally:
             self._keep_last_words()
             self._leg.release()
-
-    async def _say_rest(self) -> None:
-        """The core's last words to the carrier, which were emitted right before it ended."""
-        with trio.move_on_after(_REST_S), contextlib.suppress(c.LegLost):
-            for data in self._carrier.rest():
-                await self._leg.send(data)
 
     def _keep_last_words(self) -> None:
         """Behind the end of a core nothing has an effect, and whoever reads the trace sees how it went out."""

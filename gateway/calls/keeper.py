@@ -1,5 +1,6 @@
 """Holds a call's connections to its voices: makes them, reads them into the core, writes the core's words to them."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -35,6 +36,7 @@ class _Wire:
         self.outbox: Outbox[str] = Outbox(most_messages=_MOST_MESSAGES, most_caller_ms=_MOST_CALLER_MS)
         self.scope = trio.CancelScope()
         self.sending_since = math.inf
+        self.prompt: c.PromptVoice | None = None  # once connected
 
 
 class Keeper:
@@ -78,8 +80,12 @@ class Keeper:
     def put(self, message: c.VoiceMessage) -> None:
         """Send something, in order. What is for a closed session is for nobody."""
         wire = self._wires.get(message.session)
-        if wire is not None:
+        if wire is None:
+            return
+        if wire.prompt is None:
             wire.outbox.put(message.data, message.caller_ms)
+        else:
+            self._tell(wire, wire.prompt, message.data)
 
     def drop(self, session: int) -> None:
         """The connection does not carry out what it is told: end it as lost."""
@@ -127,7 +133,12 @@ class Keeper:
                 deadline.deadline = float("inf")
                 if request.session not in self._wires:
                     return
+                if isinstance(connection, c.PromptVoice):  # a task a message each way costs more than the message
+                    wire.prompt = connection
                 self._feed_command(c.VoiceOpened(session=request.session))
+                if wire.prompt is not None:
+                    wire.prompt.hear_with(functools.partial(self._feed, request.session))
+                    await trio.sleep_forever()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write, wire, connection)
                     nursery.start_soon(self._watch, wire)
@@ -135,6 +146,12 @@ class Keeper:
                         self._feed(request.session, await connection.receive())
         if deadline.cancelled_caught:
             raise c.SessionLost(f"no connection within {_CONNECT_S} s")
+
+    def _tell(self, wire: _Wire, voice: c.PromptVoice, event: str) -> None:
+        try:
+            voice.send_now(event)
+        except (c.SessionLost, c.SessionRefused) as error:
+            self._lost(wire, error)
 
     def _feed(self, session: int, event: str) -> None:
         for talking in self._wires:

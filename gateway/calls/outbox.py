@@ -58,13 +58,6 @@ class Outbox(Generic[T]):
         self._caller_ms -= caller_ms
         return data
 
-    def rest(self) -> list[T]:
-        """All that waits, taken out."""
-        rest = [waiting.data for waiting in self._waiting]
-        self._waiting.clear()
-        self._caller_ms = 0
-        return rest
-
     def done(self) -> None:
         """The message taken last is on the wire."""
         self.done_count += 1

@@ -76,7 +76,7 @@ class Playout:
             return []
         ends_at = max(self.ends_at, now)
         room_ms = round((now + self._lead_s - ends_at) * 1000, 3)
-        if room_ms < min(GROUP_MS, self.queued_ms):
+        if room_ms < GROUP_MS and room_ms < self.queued_ms:
             return []
         pieces: list[Piece] = []
         room_bytes = int(room_ms // FRAME_MS) * FRAME_BYTES

@@ -80,12 +80,15 @@ class RtpNetwork:
         for number, (at_s, packet) in enumerate(sent):
             while under_way and under_way[0][0] <= at_s:
                 yield _arrived(under_way)
-            copies = (self._rng.random() >= self._loss) * (1 + (self._rng.random() < self._duplicates))
-            for copy in range(copies):
-                arrives_s = at_s + self._delay_s + self._rng.random() * self._jitter_s
+            for copy, arrives_s in enumerate(self.arrivals(at_s)):
                 heapq.heappush(under_way, (arrives_s, 2 * number + copy, packet))
         while under_way:
             yield _arrived(under_way)
+
+    def arrivals(self, at_s: float) -> list[float]:
+        """When each copy arrives of a packet that is sent at an instant; none does of one that is lost."""
+        copies = (self._rng.random() >= self._loss) * (1 + (self._rng.random() < self._duplicates))
+        return [at_s + self._delay_s + self._rng.random() * self._jitter_s for _ in range(copies)]
 
 
 def _arrived(under_way: list[tuple[float, int, RtpPacket]]) -> Passing:

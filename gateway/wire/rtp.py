@@ -83,6 +83,9 @@ def _extension(data: bytes, at: int) -> tuple[tuple[int, bytes], int]:
 def encode(packet: RtpPacket) -> bytes:
     """The datagram of one packet. Padding is zeros and their number. RFC 3550 §5.1."""
     flags = _VERSION << 6 | len(packet.csrcs)
+    kind = packet.marker << 7 | packet.payload_type
+    if packet.extension is None and not (packet.csrcs or packet.padding_bytes):  # all of ours
+        return _HEADER.pack(flags, kind, packet.sequence, packet.timestamp, packet.ssrc) + packet.payload
     parts = [b"".join(csrc.to_bytes(4) for csrc in packet.csrcs)]
     if packet.extension is not None:
         profile, content = packet.extension
@@ -92,9 +95,7 @@ def encode(packet: RtpPacket) -> bytes:
     if packet.padding_bytes:
         flags |= 0x20
         parts.append(packet.padding_bytes.to_bytes(packet.padding_bytes))
-    header = _HEADER.pack(
-        flags, packet.marker << 7 | packet.payload_type, packet.sequence, packet.timestamp, packet.ssrc
-    )
+    header = _HEADER.pack(flags, kind, packet.sequence, packet.timestamp, packet.ssrc)
     return header + b"".join(parts)
 
 

@@ -9,9 +9,7 @@ class Line:
     """A `LegCore`. `lead_ms`: how far ahead of the playout it may be sent."""
 
     def __init__(self, *, lead_ms: int = 200, sends_digits: bool = False) -> None:
-        self.traits = LegTraits(
-            carrier="line", lead_ms=lead_ms, queue_ms=60_000, sends_digits=sends_digits
-        )
+        self.traits = LegTraits(carrier="line", lead_ms=lead_ms, queue_ms=60_000, sends_digits=sends_digits)
         self.digits: list[tuple[int, str]] = []  # and behind how many bytes each was pressed
         self.played: list[bytes] = []
         self.clears: list[float] = []

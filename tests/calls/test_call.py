@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gateway.building import build_core
 from gateway.calls.record import CallRecord
 from gateway.contracts import EndReason
-from gateway.building import build_core
 from gateway.settings import Calls, Settings
 from gateway.testing.live import LiveGateway, live_gateway
 from gateway.testing.twilio_caller import Caller

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
+from gateway.building import build_core
 from gateway.contracts import EndReason
 from gateway.dialplan.actions.transfer import Transfer
-from gateway.building import build_core
 from gateway.testing.faulty_table import Busy, Drop, Expire
 from gateway.traces.reader import Trace
 from gateway.traces.replay import replay

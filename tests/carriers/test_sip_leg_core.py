@@ -166,9 +166,21 @@ def test_early_media_is_no_start_and_lets_nobody_time_out():
 
     leg.agree()
 
-    assert before == []
-    assert leg.events == [LegStarted(codec="pcmu", carrier_call_id=CALL)]
+    assert not any(isinstance(event, LegStarted | LegEnded | CallerAudio) for event in before)
+    assert leg.events[len(before) :] == [LegStarted(codec="pcmu", carrier_call_id=CALL)]
     assert len(leg.packets) == 5010
+
+
+def test_how_far_a_call_of_ours_is_is_told_once_and_not_that_the_next_hop_tries():
+    leg = Leg(None).say(sip.Ringing(status=100)).say(sip.Ringing(status=180)).say(sip.Ringing(status=180))
+
+    leg.say(sip.Ringing(status=183)).agree(early=True)
+
+    assert leg.events == [
+        LegFact("call.progressed", {"status": 180}),
+        LegFact("call.progressed", {"status": 183}),
+        LegFact("media.previewed", {"codec": "pcmu"}),
+    ]
 
 
 def test_whoever_rings_is_waited_for():

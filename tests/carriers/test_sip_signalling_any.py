@@ -95,7 +95,7 @@ def test_every_call_comes_to_one_end_and_a_leg_follows_it(plan: Plan, seed: int,
     assert [len(side.agent) for side in storm.sides] == [0, 0, 0]
     for side in storm.sides:
         for call in side.calls:
-            assert call.finished
+            assert call.parted
             told = [message for message, _ in side.told_by[call]]
             overs = [at for at, message in enumerate(told) if isinstance(message, CallOver)]
             assert len(overs) <= 1

@@ -98,7 +98,7 @@ def test_hanging_up_again_does_nothing():
     line.rest()
 
     assert line.messages("BYE") == line.messages("BYE")[:1]
-    assert line.us.call.finished
+    assert line.us.call.parted
 
 
 def test_a_call_whose_peer_knows_nothing_of_it_is_lost():
@@ -115,10 +115,10 @@ def test_a_call_whose_peer_knows_nothing_of_it_is_lost():
     assert line.us.heard(CallOver)[0].status == 481
 
 
-def test_a_refused_call_counts_as_finished_when_they_know():
+def test_a_refused_call_has_parted_when_they_know():
     line = Line().called()
     line.us.does("hang_up", EndReason.REJECTED)
     line.rest()
 
-    assert line.us.call.finished
+    assert line.us.call.parted
     assert isinstance(line.messages("603 INVITE")[0], Response)

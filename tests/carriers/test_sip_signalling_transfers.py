@@ -295,7 +295,7 @@ def test_a_call_that_has_moved_ends_with_the_other():
     three.rest(40.0)
 
     assert three.us.heard(CallOver) == [CallOver(why="hung up", cause=16, text="Normal call clearing")]
-    assert three.us.call.finished
+    assert three.us.call.parted
 
 
 def test_a_call_that_has_moved_is_hung_up_where_it_is():
@@ -476,7 +476,7 @@ def test_a_call_that_is_hung_up_while_it_moves_is_hung_up_on_both_sides():
     assert three.them.call.ended is not None
     assert three.carol.call.ended is not None
     assert three.us.call.ended is not None
-    assert three.us.call.finished
+    assert three.us.call.parted
 
 
 def test_a_session_for_a_move_that_nobody_wants_any_more_is_not_taken():

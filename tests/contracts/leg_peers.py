@@ -2,10 +2,14 @@
 
 import random
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 
+from gateway.audio.g711 import CODECS
+from gateway.audio.tones import DTMF_HZ
 from gateway.carriers.sip import leg_messages as sip
 from gateway.carriers.sip.leg_core import SipLegCore
 from gateway.carriers.twilio.leg_core import TwilioLegCore
@@ -15,7 +19,7 @@ from gateway.media.rtp_sender import RtpSender
 from gateway.testing.twilio_stream import TwilioStream
 from gateway.wire import rtcp, rtp
 from gateway.wire.rtp import RtpPacket
-from gateway.wire.telephone_event import DigitSender
+from gateway.wire.telephone_event import DigitReceiver, DigitSender
 
 __all__ = ["PEERS", "Message", "Peer", "SipPeer"]
 
@@ -46,6 +50,10 @@ class Peer(Protocol):
     @property
     def played(self) -> bytes:
         """All that the caller heard of us."""
+
+    @property
+    def digits(self) -> str:
+        """The keys of ours that reached him."""
 
 
 class TwilioPeer:
@@ -84,6 +92,11 @@ class TwilioPeer:
     @property
     def played(self) -> bytes:
         return b"".join(audio for _, audio in self._stream.played)
+
+    @property
+    def digits(self) -> str:
+        """Those that sounded."""
+        return tones_in(CODECS["pcmu"].decode(self.played))
 
 
 class SipPeer:
@@ -171,6 +184,13 @@ class SipPeer:
         """Without the silence that RTP is never without."""
         return bytes(self._played)
 
+    @property
+    def digits(self) -> str:
+        """Those that came as events."""
+        receiver = DigitReceiver()
+        events = [packet for packet in self.received if packet.payload_type == self.EVENTS]
+        return "".join(filter(None, (receiver.receive(packet, 0.0) for packet in events)))
+
     def says(self, packet: RtpPacket) -> bytes:
         """One packet of its own."""
         return sip.encode_datagram(sip.Datagram(self.ADDRESS, rtp.encode(packet)))
@@ -198,6 +218,18 @@ class SipPeer:
         )
         report = rtcp.encode((rtcp.ReceiverReport(ssrc=self._sender.ssrc, blocks=(block,)),))
         return [sip.encode_datagram(sip.Datagram(self.RTCP, report, rtcp=True))]
+
+
+def tones_in(pcm: bytes) -> str:
+    """The keys that sound in audio of 8000 Hz, each once however long it is held."""
+    frames = np.frombuffer(pcm[: len(pcm) // 320 * 320], "<i2").reshape(-1, 160).astype(float)
+    turns = np.arange(160) / 8000
+    pairs = np.array([*DTMF_HZ.values()]).T
+    low, high = (np.abs(frames @ np.exp(-2j * np.pi * np.outer(turns, pair))) ** 2 for pair in pairs)
+    share = np.minimum(low, high) / (80 * (frames**2).sum(axis=1) + 1)[:, None]
+    best = zip(share.argmax(axis=1), share.max(axis=1), strict=True)
+    keys = [[*DTMF_HZ][at] if of_all > 0.2 else " " for at, of_all in best]
+    return "".join(key for key, _ in groupby(keys)).replace(" ", "")
 
 
 PEERS: Mapping[str, Callable[[], Peer]] = {"sip": SipPeer, "twilio": TwilioPeer}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audio.g711 import CODECS
+from gateway.building import LEG_CORES
 from gateway.contracts import (
     CallerAudio,
     DigitPressed,
@@ -15,9 +16,10 @@ from gateway.contracts import (
     Heard,
     LegEnded,
     LegEvent,
+    LegFact,
     LegStarted,
+    LegTrouble,
 )
-from gateway.building import LEG_CORES
 from tests.contracts.leg_peers import PEERS, Message
 
 TICK_S = 0.02
@@ -285,6 +287,49 @@ def test_a_caller_who_only_listens_is_not_gone(carrier: str) -> None:
         call.run(5.0)
 
     assert call.of(LegEnded) == []
+
+
+@every_carrier
+def test_digits_of_ours_reach_the_caller_in_the_place_of_silence_or_are_said_to_be_lost(carrier: str) -> None:
+    call = Call(carrier)
+    call.run(0.1)
+
+    call.leg.send_digits("12#")
+    call.play(b"\xff" * 540 * 8)
+    call.play(speech(5))
+    call.run(2.0)
+
+    troubles = [event.what for event in call.events if isinstance(event, LegTrouble)]
+    assert (call.peer.digits, troubles) in [("12#", []), ("", ["digits_lost"])]
+    assert call.leg.traits.sends_digits is (not troubles)
+    assert call.peer.played.lstrip(b"\xff") == speech(5).lstrip(b"\xff")
+
+
+@every_carrier
+def test_what_is_no_digit_is_not_sent(carrier: str) -> None:
+    call = Call(carrier)
+
+    with pytest.raises(ValueError, match="no digits"):
+        call.leg.send_digits("1x")
+
+
+@every_carrier
+def test_whoever_leaves_has_said_all_and_hears_no_more(carrier: str) -> None:
+    call = Call(carrier)
+    call.run(0.2)
+
+    call.leg.leave(call.now)
+    left = [*call.leg.events()], [*call.leg.outgoing()]
+    call.leg.leave(call.now)
+    call.say([*call.peer.caller_frame(speech(1)), *call.peer.press("1"), *call.peer.hang_up()])
+    call.leg.play(speech(1), call.now)
+    call.leg.clear(call.now)
+    call.leg.advance(call.now + 60)
+
+    assert all(isinstance(event, LegFact) for event in left[0])
+    assert len(left[1]) <= 1
+    assert [*call.leg.events()] == []
+    assert [*call.leg.outgoing()] == []
 
 
 @every_carrier

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.carriers.sip import leg_messages as sip
 from gateway.media.stereo import StereoMix
 from gateway.wire.sdp.media import Direction
-from tests.carriers.test_sip_leg_in_a_call import SipCall, build
+from tests.calls.phone_call import SipCall
 from tests.report.made_calls import MadeCall, write_recording
 
 __all__ = ["QUALITY", "passes", "recorded", "sip_call"]
@@ -75,15 +75,15 @@ def sip_call() -> SipCall:
 def speaks(call: SipCall, words: str, ms: int) -> None:
     """The voice says so, in its turn `r1`."""
     call.responds(ms)
-    call.voice(type="response.output_audio_transcript.done", response_id="r1", item_id="i1", transcript=words)
+    call.voice(
+        type="response.output_audio_transcript.done", response_id="r1", item_id="item_of_r1", transcript=words
+    )
 
 
-def recorded(
-    call: SipCall, folder: Path, *, min_speech_ms: int = 0, quality: Mapping[str, Any] | None = None
-) -> Path:
-    """The folder of a call, with its recording. `min_speech_ms`: as of `call`. `quality`: found at the end instead."""
+def recorded(call: SipCall, folder: Path, *, quality: Mapping[str, Any] | None = None) -> Path:
+    """The folder of a call, with its recording. `quality`: found at the end instead."""
     mix = StereoMix()
-    core, made = build(mix, min_speech_ms=min_speech_ms), MadeCall(folder, carrier="sip")
+    core, made = call.build(mix), MadeCall(folder, carrier="sip")
     for port, data, now in call.inputs:
         core.feed(port, data, now)
         made.at(now * 1000, port, data, *core.drain())

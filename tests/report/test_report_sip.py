@@ -20,7 +20,7 @@ from gateway.report.story import Story, Utterance, tell
 from gateway.traces.format import OUTPUTS_AUDIO
 from gateway.traces.reader import TraceUnreadable
 from gateway.wire.sdp.media import Direction
-from tests.carriers.test_sip_leg_in_a_call import AGENT, SipCall
+from tests.calls.phone_call import SipCall, said
 from tests.report.made_sip_calls import recorded, sip_call
 
 NOTHING = base64.b64encode(bytes(4800)).decode()  # 100 ms
@@ -63,7 +63,8 @@ def test_ticks_that_come_late_tear_no_holes_into_what_the_agent_says(tmp_path: P
 def test_silence_within_and_around_his_words_is_the_agents_own(tmp_path: Path):
     call = SipCall().answered().ticks(10)
     call.voice(type="response.created", response={"id": "r1", "status": "in_progress"})
-    for audio in (NOTHING, AGENT, NOTHING, AGENT, NOTHING):
+    words = base64.b64encode(said(0)).decode()
+    for audio in (NOTHING, words, NOTHING, words, NOTHING):
         call.voice(type="response.output_audio.delta", response_id="r1", item_id="i1", delta=audio)
     call.voice(type="response.output_audio.done", response_id="r1", item_id="i1").ticks(100)
 
@@ -92,7 +93,7 @@ def test_an_agent_who_is_held_until_a_sound_was_nothing_speaks_twice(tmp_path: P
     call.voice(type="input_audio_buffer.speech_started", audio_start_ms=0, item_id="u1").ticks(10)
     call.voice(type="input_audio_buffer.speech_stopped", audio_end_ms=190, item_id="u1").ticks(100)
 
-    utterance = spoken(call, tmp_path, min_speech_ms=500)
+    utterance = spoken(call, tmp_path)
 
     assert len(utterance.spans) == 2
     assert sum(to - since for since, to in utterance.spans) == pytest.approx(2_000_000, abs=40_000)
@@ -131,7 +132,8 @@ def test_a_turn_is_told_boundary_by_boundary_up_to_the_first_packet(tmp_path: Pa
     call.voice(type="input_audio_buffer.speech_started", audio_start_ms=300, item_id="u1")
     call.voice(type="input_audio_buffer.speech_stopped", audio_end_ms=2900, item_id="u1").ticks(5)
     call.voice(type="response.created", response={"id": "r2", "status": "in_progress"}).ticks(5)
-    call.voice(type="response.output_audio.delta", response_id="r2", item_id="i2", delta=AGENT).ticks(10)
+    words = base64.b64encode(said(0)).decode()
+    call.voice(type="response.output_audio.delta", response_id="r2", item_id="i2", delta=words).ticks(10)
 
     (turn,) = turns(read(call, tmp_path).happenings)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NoReturn, assert_never
+from typing import Final, NoReturn, assert_never
 
 import structlog
 import trio
@@ -12,9 +12,15 @@ from gateway.carriers.sip.flows import Flows
 from gateway.carriers.sip.transport import Message, Unreachable
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.strangers import Strangers
+from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Event, Find, Outgoing, Reach, Send, UserAgent
 
 __all__ = ["AgentLoop"]
+
+# Who calls by a trunk wants to know within that whether it is there. One place takes 4 s at the most.
+_REACH_S: Final = 12.0
+# Until an alarm is looked at again that a bug has left as it was.
+_AFTER_BUG_S: Final = 1.0
 
 
 class AgentLoop:
@@ -48,30 +54,47 @@ class AgentLoop:
         self._is_carrying = False
 
     async def run(self, agent: UserAgent, flows: Flows, dns: Dns) -> NoReturn:
-        """Until cancelled. What came before is dropped."""
+        """Until cancelled. What comes before is dropped, and after it nothing is carried out any more."""
         self._agent, self._flows, self._dns = agent, flows, dns
-        async with trio.open_nursery() as self._tasks:
-            while True:
-                self.carry()
-                with trio.CancelScope(deadline=self._next_deadline()) as self._alarm:
-                    await trio.sleep_forever()
-                now = trio.current_time()
-                agent.advance(now)
-                self._contained(self._advance, now)
+        not_before = -math.inf
+        try:
+            async with trio.open_nursery() as self._tasks:
+                while True:
+                    self.carry()
+                    deadline = max(self._next_deadline(), not_before)
+                    with trio.CancelScope(deadline=deadline) as self._alarm:
+                        await trio.sleep_forever()
+                    now = trio.current_time()
+                    worked = [self._contained(each, now) for each in (agent.advance, self._advance)]
+                    not_before = -math.inf if all(worked) else now + _AFTER_BUG_S
+        finally:
+            self._agent = None
+
+    async def reach(self, uri: SipUri) -> Flow:
+        """By which flow a request to `uri` goes, if the first place that can be reached takes it. Raises `Unreachable`."""
+        if self._dns is None or self._flows is None:
+            raise AssertionError("the loop does not run")
+        why = "its name is not known"
+        with trio.move_on_after(_REACH_S):
+            for target in await self._dns.targets(uri):
+                try:
+                    return await self._flows.reach(target)
+                except Unreachable as error:
+                    why = str(error)
+            raise Unreachable(why)
+        raise Unreachable(f"nothing answers within {_REACH_S:g} s")
 
     def carry(self) -> None:
         """Have everything done that the user agent wants done by now."""
         agent = self._agent
-        if (
-            agent is None or self._is_carrying
-        ):  # who is told what happened may do something: the loop comes to it
+        if agent is None or self._is_carrying:  # who is told may do something: the loop comes to it
             return
         self._is_carrying = True
         try:
             while (outgoing := agent.outgoing()) or (events := agent.events()):
                 if outgoing:
                     for each in outgoing:
-                        self._do(agent, each)
+                        self._contained(self._do, agent, each)
                 else:
                     for event in events:
                         self._happens(event)
@@ -98,7 +121,7 @@ class AgentLoop:
     def broken(self, flow: Flow, why: str) -> None:
         if self._agent is not None:
             self._log.info("flow.broken", transport=flow.transport, peer=flow.remote.host, detail=why)
-            self._agent.broken(flow, trio.current_time())
+            self._contained(self._agent.broken, flow, trio.current_time())
             self.carry()
 
     # -- what the user agent wants
@@ -121,7 +144,7 @@ class AgentLoop:
         if self._dns is None:
             raise AssertionError("the loop does not run")
         targets = await self._dns.targets(find.uri)
-        agent.found(find.errand, targets, trio.current_time())
+        self._contained(agent.found, find.errand, targets, trio.current_time())
         self.carry()
 
     async def _reach(self, agent: UserAgent, reach: Reach) -> None:
@@ -132,15 +155,18 @@ class AgentLoop:
             flow = await self._flows.reach(reach.target)
         except Unreachable as error:
             self._log.info("peer.unreachable", peer=str(reach.target.address.host), detail=str(error))
-        agent.reached(reach.errand, flow, trio.current_time())
+        self._contained(agent.reached, reach.errand, flow, trio.current_time())
         self.carry()
 
     def _next_deadline(self) -> float:
         deadlines = (self._agent.deadline if self._agent is not None else None, self._deadline())
         return min((at for at in deadlines if at is not None), default=math.inf)
 
-    def _contained(self, told: Callable[..., None], *args: object) -> None:
+    def _contained(self, told: Callable[..., None], *args: object) -> bool:
+        """Whether no bug was found."""
         try:
             told(*args)
         except Exception:  # noqa: BLE001 - containment: the next message is another one's
             self._log.exception("sip.broken")
+            return False
+        return True

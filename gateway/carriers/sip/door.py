@@ -4,7 +4,7 @@ import contextlib
 import random
 import secrets as tokens
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -12,18 +12,19 @@ import structlog
 import trio
 
 from gateway.carriers.sip.agent_loop import AgentLoop
+from gateway.carriers.sip.call_parts import CallParts
+from gateway.carriers.sip.callee import trunk_named_by
 from gateway.carriers.sip.dns import system_dns
 from gateway.carriers.sip.flows import Flows, WayIn, open_flows
 from gateway.carriers.sip.keeping import TrunkKeeping
 from gateway.carriers.sip.media_ports import MediaPorts
 from gateway.carriers.sip.setting_texts import transport_of
 from gateway.carriers.sip.settings import LOCAL_NETWORKS, SipSettings, TrunkSettings
-from gateway.carriers.sip.switchboard import Switchboard
+from gateway.carriers.sip.switchboard import Host, Switchboard
 from gateway.carriers.sip.tls import client_context, server_context
 from gateway.carriers.sip.trunks import Trunk, Trunks
 from gateway.config import ConfigError, Secret
-from gateway.contracts import CallLeg
-from gateway.incoming import Admission, NewCall
+from gateway.incoming import Admission, NewCall, NotPlaced
 from gateway.telemetry.metrics import Metrics
 from gateway.wire.sip.flow import Address, Flow, Transport
 from gateway.wire.sip.options import OptionsPing, PeerDown, PeerUp, PingSettings
@@ -50,7 +51,7 @@ _WORDS: Final[Mapping[type, str]] = {
 
 
 class SipDoor:
-    """`run` it. `admit` says whether a call is taken; `host` has it as long as it lasts, in a task that `spawn` starts.
+    """`run` it. `admit` says whether a call is taken; `host` has one that came, in a task that `spawn` starts.
 
     `destinations`: of the dialplan, by name: a number or a SIP URI. `bound`: the ways in, once it runs.
     """
@@ -62,7 +63,7 @@ class SipDoor:
         passwords: Mapping[str, Secret],
         *,
         admit: Callable[[NewCall], Admission],
-        host: Callable[[CallLeg, NewCall], Awaitable[None]],
+        host: Host,
         spawn: Callable[..., None],
         destinations: Mapping[str, str],
         metrics: Metrics,
@@ -77,6 +78,7 @@ class SipDoor:
         self._metrics = metrics
         self._log = log
         self._rng = random.SystemRandom()  # nobody shall guess a tag or a branch
+        self._trunk_names = tuple(trunks)
         self._trunks = Trunks(trunks, passwords, self._rng, nonce_key=tokens.token_bytes(32))
         self._loop = AgentLoop(
             self._trunks.strangers,
@@ -89,6 +91,8 @@ class SipDoor:
         self._keepings: list[TrunkKeeping] = []
         self._agent: UserAgent | None = None
         self._switchboard: Switchboard | None = None
+        self._is_draining = False
+        self._happened = trio.Event()
 
     # -- its life
 
@@ -107,15 +111,13 @@ class SipDoor:
             self._agent = UserAgent(addresses, self._trunks.strangers, self._rng, paths=paths)
             self._switchboard = Switchboard(
                 self._agent,
-                addresses,
                 self._trunks,
-                media,
+                CallParts(addresses, media, self._destinations, self._rng),
                 admit=self._admit,
                 host=self._host,
                 spawn=self._spawn,
+                reach=self._loop.reach,
                 carry=self._loop.carry,
-                destinations=self._destinations,
-                rng=self._rng,
                 metrics=self._metrics,
                 log=self._log,
             )
@@ -132,9 +134,24 @@ class SipDoor:
         """Take no call any more, say so to who asks, and unregister."""
         if self._agent is not None:
             self._agent.draining_s = _DRAINING_S
+        self._is_draining = True
         for keeping in self._keepings:
             keeping.end()
+        self._settle()
         self._loop.carry()
+
+    async def parted(self) -> None:
+        """Wait until everybody knows that we are gone: of calls that have ended, and, once drained, where we registered.
+
+        Bound it: who is gone himself never says so.
+        """
+        while not self._has_parted():
+            self._happened = trio.Event()
+            await self._happened.wait()
+
+    def _has_parted(self) -> bool:
+        keepings = not self._is_draining or all(keeping.is_over for keeping in self._keepings)
+        return keepings and (self._switchboard is None or self._switchboard.parted)
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> Flows:
         server_tls, client_tls = self._contexts()
@@ -164,6 +181,26 @@ class SipDoor:
             where = f"sip.certificate = {settings.certificate!r}, sip.key = {settings.key!r}, sip.ca = {settings.ca!r}"
             raise ConfigError(f"{where}: {error}; PEM files that belong together are right") from None
 
+    # -- calls
+
+    @property
+    def coming(self) -> int:
+        """How many calls have been let in, or are to be placed, that nobody hosts yet."""
+        return self._switchboard.coming if self._switchboard is not None else 0
+
+    async def place(self, callee: str, headers: Mapping[str, str], host: Host) -> None:
+        """Call `sip:NUMBER@TRUNK`; `host` has the call from now on, in a task of its own. Raises `NotPlaced`.
+
+        `headers`: to be sent along, of those that the trunk's settings let through.
+        """
+        if self._switchboard is None:
+            raise NotPlaced("SIP is not open")
+        try:
+            trunk = self._trunks[trunk_named_by(callee, self._trunk_names)]
+        except ValueError as error:
+            raise NotPlaced(str(error)) from None
+        await self._switchboard.place(callee, trunk, headers, host)
+
     # -- what happens
 
     def _happens(self, event: Event) -> None:
@@ -172,8 +209,18 @@ class SipDoor:
             self._tell(event)
         except Exception:  # noqa: BLE001 - containment: the other calls go on
             self._log.exception("sip.broken")
+            self._repair(event)
+        self._happened.set()
+
+    def _repair(self, event: Event) -> None:
+        """What cannot be repaired is as lost as it was."""
+        try:
             if self._switchboard is not None and isinstance(event, SessionSaid | Passed):
                 self._switchboard.broken(event.session)
+            elif self._switchboard is not None and isinstance(event, Called):
+                self._switchboard.not_called(event, trio.current_time())
+        except Exception:  # noqa: BLE001 - containment: the same bug again
+            self._log.exception("sip.broken")
 
     def _tell(self, event: Event) -> None:
         now, switchboard = trio.current_time(), self._switchboard

@@ -44,6 +44,8 @@ class FarBuffer:
         self._coming: deque[_Sent] = deque()  # frames of which nothing can be heard yet
         self._waiting: deque[_Sent] = deque()  # and those which may not be heard yet
         self._round_trips_s: deque[float] = deque(maxlen=_MEASURES)
+        self._least_s = 0.0
+        self._most_s = _MOST_WAY_S
 
     @property
     def heard(self) -> Heard:
@@ -52,6 +54,8 @@ class FarBuffer:
     def measured(self, round_trip_s: float) -> None:
         """A report told how long a packet takes there and back."""
         self._round_trips_s.append(round_trip_s)
+        self._least_s = min(self._round_trips_s) / 2
+        self._most_s = max(self._round_trips_s) / 2
 
     def sent(self, end_ms: int, now: float) -> None:
         """The frame that ends at `end_ms` of the axis was sent."""
@@ -61,10 +65,8 @@ class FarBuffer:
 
     def advance(self, now: float) -> None:
         """Time passed."""
-        least_s = min(self._round_trips_s, default=0.0) / 2
-        most_s = max(self._round_trips_s, default=2 * _MOST_WAY_S) / 2
-        self._high_ms = _passed(self._coming, now - least_s, self._high_ms)
-        self._low_ms = _passed(self._waiting, now - most_s - _BUFFER_S - _FRAME_S, self._low_ms)
+        self._high_ms = _passed(self._coming, now - self._least_s, self._high_ms)
+        self._low_ms = _passed(self._waiting, now - self._most_s - _BUFFER_S - _FRAME_S, self._low_ms)
 
     def clear(self, now: float) -> None:
         """Nothing more is sent of what came before."""

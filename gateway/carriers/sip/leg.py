@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from gateway.carriers.sip.leg_messages import MediaFailed, encode
+from gateway.carriers.sip.leg_messages import CallOver, MediaFailed, Ringing, encode
 from gateway.carriers.sip.media_ports import MediaPorts
 from gateway.carriers.sip.signalling import Signalling
 from gateway.contracts import EndReason, LegLost, TransferFailed
@@ -41,6 +41,8 @@ class SipLeg:
         self._carry = carry
         self._target_of = target_of
         self._waiting: deque[str | bytes] = deque()
+        self._last_words: list[str | bytes] = []
+        self._is_over = False  # what comes now has no effect on the call any more
         self._arrived = trio.Event()
         self._transfer_done = trio.Event()
         self._over = trio.Event()
@@ -60,13 +62,20 @@ class SipLeg:
             if agreed is not None:
                 self._port.agree(agreed)
             self._take(encode(message))
+            self._is_over = self._is_over or isinstance(message, CallOver)
         if self.signalling.transfer_answered:
             self._transfer_done.set()
-        if self.signalling.finished:
+        if self.signalling.parted:
             self._over.set()
+
+    def calling(self) -> None:
+        """It is we who call: from now on it may ring. Some say so after many seconds, and some never."""
+        self._take(encode(Ringing(status=100)))
 
     def hear(self, datagram: bytes) -> None:
         """Media came, as leg_messages.py frames it."""
+        if self._is_over:
+            return
         if self._hear is not None:
             self._hear(datagram)
         elif len(self._waiting) < _MOST_WAITING:
@@ -78,11 +87,13 @@ class SipLeg:
         self._take(encode(MediaFailed(detail=why)))
 
     def _take(self, data: str | bytes) -> None:
-        if self._hear is not None and not self._is_released:
+        if self._is_over:
+            self._last_words.append(data)
+        elif self._hear is not None:
             self._hear(data)
-            return
-        self._waiting.append(data)
-        self._arrived.set()
+        else:
+            self._waiting.append(data)
+            self._arrived.set()
 
     # -- PromptLeg
 
@@ -135,19 +146,21 @@ class SipLeg:
 
     async def finish(self, reason: EndReason) -> None:
         """Hang up, or refuse; then wait a moment for the far end to say that it knows."""
+        self._is_over = True
         self.signalling.hang_up(reason, trio.current_time())
         self._did()
         with trio.move_on_after(_GOODBYE_S):
             await self._over.wait()
 
     def last_words(self) -> Sequence[str | bytes]:
-        """What came or passed while it finished; without the media, which nobody hears any more."""
-        words = [each for each in self._waiting if isinstance(each, str)]
+        """What came or passed when the call was over; without the media, which nobody hears any more."""
+        words = [each for each in (*self._waiting, *self._last_words) if isinstance(each, str)]
         self._waiting.clear()
+        self._last_words.clear()
         return words
 
     def release(self) -> None:
-        self._is_released = True
+        self._is_released = self._is_over = True
         self._port.close()
         self._arrived.set()
 

@@ -100,6 +100,7 @@ class SipLegCore:
         self._wall_s = wall_s
         self._start_by_s = start_s
         self._rings = False
+        self._progress = 100
         self._silence_s = silence_s
         self._state = _State.WAITING
         self._traits = TRAITS
@@ -128,12 +129,14 @@ class SipLegCore:
         return self._media.quality if self._media is not None else None
 
     def events(self) -> Sequence[LegEvent]:
+        if not self._events:  # five times in six
+            return ()
         events, self._events = self._events, []
         return events
 
     def outgoing(self) -> Sequence[bytes]:
         """Datagrams, as leg_messages.py frames them."""
-        if self._media is None:
+        if self._media is None or not self._media.outgoing:
             return ()
         datagrams, self._media.outgoing = self._media.outgoing, []
         return [wire.encode_datagram(datagram) for datagram in datagrams]
@@ -158,17 +161,15 @@ class SipLegCore:
         digit = self._media.receive(datagram, now)
         if digit is not None:
             self._key(digit, "event", now)
-        for what, count in self._media.oddities.items():
-            if count:
-                self._trouble_once(what)
+        for what in self._media.oddities:
+            self._trouble_once(what)
 
     def _told(self, message: wire.FromSip, now: float) -> None:
         match message:
             case wire.MediaAgreed():
                 self._agreed(message, now)
             case wire.Ringing():
-                self._rings = message.status < 200
-                self._start_by_s = now + RINGING_S
+                self._ringing(message, now)
             case wire.DigitInformed():
                 self._key(message.digit.upper(), "info", now)
             case wire.TransferAsked():
@@ -187,8 +188,17 @@ class SipLegCore:
             case _:
                 assert_never(message)
 
+    def _ringing(self, ringing: wire.Ringing, now: float) -> None:
+        self._start_by_s = now + RINGING_S
+        self._rings = ringing.status < 200
+        if self._rings and ringing.status not in {100, self._progress}:  # a 100 is only of the next hop
+            self._progress = ringing.status
+            self._events.append(LegFact("call.progressed", {"status": ringing.status}))
+
     def _agreed(self, media: wire.MediaAgreed, now: float) -> None:
         if self._media is None:
+            if media.early:
+                self._events.append(LegFact("media.previewed", {"codec": media.codec}))
             self._media = LegMedia(media, now, rng=self._rng, wall_s=self._wall_s)
         else:
             self._media.agree(media, now)

@@ -1,5 +1,6 @@
 """The media of a SIP leg, both ways: RTP and RTCP in and out, as one agreement after the other has it. A core."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.audio.g711 import CODECS
@@ -58,12 +59,12 @@ class LegMedia:
         return not self.media.direction.sends or self.media.rtp is None
 
     @property
-    def oddities(self) -> dict[str, int]:
-        """What should not have come, counted."""
-        return {
-            "unknown_payload_type": self._receiver.unknown,
-            "broken_media": self._broken + self._receiver.broken,
-        }
+    def oddities(self) -> Sequence[str]:
+        """What has come that should not."""
+        unknown, broken = self._receiver.unknown, self._broken + self._receiver.broken
+        if not unknown and not broken:
+            return ()
+        return [*["unknown_payload_type"] * (unknown > 0), *["broken_media"] * (broken > 0)]
 
     def agree(self, media: MediaAgreed, now: float) -> None:
         """Go on as `media` has it. One that says the same again, as a refresh does, changes nothing."""

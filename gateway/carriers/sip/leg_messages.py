@@ -175,7 +175,7 @@ _AUTHENTIC: Final = 0x02
 _IPV6: Final = 0x04
 _PORT_BYTES: Final = 2
 # As many addresses are about as there are calls, twice over; each is written 50 times a second.
-_MOST_HOSTS: Final = 4096
+_MOST_ADDRESSES: Final = 4096
 
 
 class Datagram(NamedTuple):
@@ -189,9 +189,7 @@ class Datagram(NamedTuple):
 
 def encode_datagram(datagram: Datagram) -> bytes:
     """The bytes of one datagram. Raises `ValueError` on an address that is none."""
-    host = _packed(datagram.address.host)
-    flags = datagram.rtcp * _RTCP | datagram.authentic * _AUTHENTIC | (len(host) == 16) * _IPV6
-    return b"".join((bytes([flags]), host, datagram.address.port.to_bytes(_PORT_BYTES), datagram.data))
+    return _head(datagram.address, datagram.rtcp, datagram.authentic) + datagram.data
 
 
 def decode_datagram(framed: bytes) -> Datagram:
@@ -201,18 +199,19 @@ def decode_datagram(framed: bytes) -> Datagram:
     start = port_at + _PORT_BYTES
     if flags > _RTCP | _AUTHENTIC | _IPV6 or len(framed) < start:
         raise RemoteProtocolError(f"{len(framed)} bytes are no datagram with its address")
-    address = Address(_host(framed[1:port_at]), int.from_bytes(framed[port_at:start]))
-    return Datagram(address, framed[start:], bool(flags & _RTCP), bool(flags & _AUTHENTIC))
+    return Datagram(_address(framed[1:start]), framed[start:], flags & _RTCP > 0, flags & _AUTHENTIC > 0)
 
 
-@lru_cache(_MOST_HOSTS)
-def _packed(host: str) -> bytes:
-    return ip_address(host).packed
+@lru_cache(_MOST_ADDRESSES)
+def _head(address: Address, rtcp: bool, authentic: bool) -> bytes:
+    host = ip_address(address.host).packed
+    flags = rtcp * _RTCP | authentic * _AUTHENTIC | (len(host) == 16) * _IPV6
+    return bytes([flags]) + host + address.port.to_bytes(_PORT_BYTES)
 
 
-@lru_cache(_MOST_HOSTS)
-def _host(packed: bytes) -> str:
-    return str(ip_address(packed))
+@lru_cache(_MOST_ADDRESSES)
+def _address(packed: bytes) -> Address:
+    return Address(str(ip_address(packed[:-_PORT_BYTES])), int.from_bytes(packed[-_PORT_BYTES:]))
 
 
 def _check(address: Address) -> None:

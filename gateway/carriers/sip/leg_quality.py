@@ -14,6 +14,7 @@ _FRAME_MS = 20
 class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Of the whole call, as we received it; `far_lost_packets`: as they say that they received us.
 
+    `lost_packets`: none of which a copy came. A report to the far end counts copies as packets (RFC 3550 A.3).
     `mos`: 1 to 4.5, by the E-model (media/mos.py); None where nothing came.
     """
 
@@ -33,7 +34,7 @@ class MediaQuality(msgspec.Struct, frozen=True, kw_only=True):
 def quality(receiver: RtpReceiver, reports: RtcpReports) -> MediaQuality:
     """What is known by now."""
     counts, source = receiver.jitter.counts, receiver.source
-    unheard = max(source.lost, 0) + counts.late
+    unheard = counts.lost + counts.late
     round_trip_ms = None if reports.round_trip_s is None else reports.round_trip_s * 1000
     delay_ms = (round_trip_ms or 0.0) / 2 + receiver.jitter.depth_ms + _FRAME_MS
     share = min(unheard / source.expected, 1.0) if source.expected else 0.0
@@ -41,9 +42,9 @@ def quality(receiver: RtpReceiver, reports: RtcpReports) -> MediaQuality:
     score = mean_opinion_score(rating(delay_ms=delay_ms, loss_share=share, burst=burst))
     return MediaQuality(
         received_packets=source.received,
-        lost_packets=max(source.lost, 0),
+        lost_packets=counts.lost,
         late_packets=counts.late,
-        loss_percent=round(100 * receiver.stats.loss_share, 2),
+        loss_percent=round(100 * counts.lost / source.expected, 2) if source.expected else 0.0,
         jitter_ms=round(receiver.stats.jitter_ms, 2),
         worst_jitter_ms=round(receiver.stats.worst_jitter_ms, 2),
         concealed_ms=counts.concealed_ms,

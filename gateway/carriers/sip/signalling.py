@@ -94,9 +94,9 @@ class Signalling:
         return tuple(filter(None, (self.session, there, self._left)))
 
     @property
-    def finished(self) -> bool:
-        """Whether the call has ended, and no message can come any more that is for it."""
-        return self.ended is not None and all(session.finished for session in self.sessions)
+    def parted(self) -> bool:
+        """Whether the call has ended, and they know, or have had their time to say so."""
+        return self.ended is not None and all(session.parted for session in self.sessions)
 
     @property
     def transfer_answered(self) -> bool:

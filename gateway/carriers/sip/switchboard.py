@@ -1,39 +1,42 @@
 """The calls of SIP: which leg a session's words are for, how a call that came is taken, how one of ours is placed.
 
 A call that came: `Called` -> whose trunk, whether there is room and a plan -> ports, session, leg -> hosted.
+One of ours: `place` -> a way to the trunk -> ports, session, leg -> hosted, while it rings.
+
+A call stands here as long as it is hosted. What its sessions still have to say then, the user agent does by itself.
 """
 
+import contextlib
 import dataclasses
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 import structlog
 import trio
 
 from gateway.carriers.sip.admission import Admitted, Challenge, Drop, Refusal
+from gateway.carriers.sip.call_parts import CallParts
 from gateway.carriers.sip.leg import SipLeg
-from gateway.carriers.sip.media_ports import MediaPorts, NoPorts
+from gateway.carriers.sip.media_ports import NoPorts
+from gateway.carriers.sip.numbers import name_of
 from gateway.carriers.sip.signalling import Signalling
+from gateway.carriers.sip.transport import Unreachable
 from gateway.carriers.sip.trunks import Trunk, Trunks
 from gateway.contracts import CallLeg, EndReason
-from gateway.incoming import Admission, NewCall, Refuse
+from gateway.incoming import Admission, NewCall, NotPlaced, Refuse
 from gateway.telemetry.metrics import Metrics
-from gateway.wire.sdp.agreement import OurMedia
-from gateway.wire.sdp.description import encode
-from gateway.wire.sdp.offer_answer import OfferAnswer
-from gateway.wire.sip.endpoint import Endpoint, Rows
-from gateway.wire.sip.fields import CALL_ID
+from gateway.wire.sip.endpoint import Rows
+from gateway.wire.sip.fields import CALL_ID, CSEQ
 from gateway.wire.sip.flow import Flow
-from gateway.wire.sip.routing import Addresses
+from gateway.wire.sip.message import Response
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Called, Passed, SessionSaid, UserAgent
 
-if TYPE_CHECKING:
-    from random import Random
+__all__ = ["Host", "Switchboard"]
 
-__all__ = ["Switchboard"]
+Host = Callable[[CallLeg, NewCall], Awaitable[None]]
+"""Has a call as long as it lasts."""
 
 # How a caller hears that he is not let in. Another gateway may have room: 503 sends him there (RFC 3263 §4.3).
 _REFUSALS: Final[Mapping[tuple[str, str], int]] = {
@@ -44,57 +47,64 @@ _REFUSALS: Final[Mapping[tuple[str, str], int]] = {
     ("rejected", "plan"): 603,
 }
 _RETRY_AFTER_S: Final = 5  # until somebody who found no room may ask again
-_SESSION_ID_BITS: Final = 62
 _ELSEWHERE: Final = 603  # they want us to call where we do not call
+_BROKEN: Final = 500
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _SipCall:
-    """`flow`: how the far end was reached, or reached us."""
+    """`flow`: how the far end was reached, or reached us. `sessions`: the one, and those that it was to move to."""
 
     leg: SipLeg
     trunk: Trunk
     new: NewCall
     flow: Flow
+    host: Host
+    sessions: list[Session]
     is_hosted: bool = False
+    is_answered: bool = False
 
 
 class Switchboard:
-    """All calls of one user agent.
+    """All calls of one user agent. `coming`: those that were let in, or are to be placed, and that nobody hosts yet.
 
-    `admit` says whether a call is taken; `host` has it as long as it lasts, in a task that `spawn` starts. `carry` has
-    the user agent's wishes carried out. `destinations`: of the dialplan, by name: a number or a SIP URI.
+    `admit` says whether a call is taken; `host` has one that came, in a task that `spawn` starts. `reach`: a way to
+    where a URI is, or `Unreachable`. `carry` has the user agent's wishes carried out.
     """
 
     def __init__(
         self,
         agent: UserAgent,
-        addresses: Addresses,
         trunks: Trunks,
-        media: MediaPorts,
+        parts: CallParts,
         *,
         admit: Callable[[NewCall], Admission],
-        host: Callable[[CallLeg, NewCall], Awaitable[None]],
+        host: Host,
         spawn: Callable[..., None],
+        reach: Callable[[SipUri], Awaitable[Flow]],
         carry: Callable[[], None],
-        destinations: Mapping[str, str],
-        rng: "Random",
         metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
+        self.coming = 0
         self._agent = agent
-        self._addresses = addresses
         self._trunks = trunks
-        self._media = media
+        self._parts = parts
         self._admit = admit
         self._host = host
         self._spawn = spawn
+        self._reach = reach
         self._carry = carry
-        self._destinations = destinations
-        self._rng = rng
         self._metrics = metrics
         self._log = log
         self._calls: dict[Session, _SipCall] = {}
+        self._parting: list[Session] = []
+
+    @property
+    def parted(self) -> bool:
+        """Whether everybody knows of each call that has ended, and nothing is to be sent for one any more."""
+        self._parting = [session for session in self._parting if not session.parted]
+        return not self._parting
 
     # -- what the user agent tells
 
@@ -123,26 +133,38 @@ class Switchboard:
             return
         signalling = call.leg.signalling
         signalling.said(said.session, said.word, now)
-        self._settle(call)
+        call.leg.settle()
         if signalling.wanted is not None:
             self._move(call, now)
-        if not call.is_hosted and signalling.ended is None:
-            call.is_hosted = True
-            self._spawn(self._hosts, call)
-        self._did(call.leg)  # it may have answered
+        self._did(call.leg)
+        if not call.is_hosted:
+            self._begin(call)
 
     def passed(self, passed: Passed) -> None:
         """A message of a session was sent, or came."""
         call = self._calls.get(passed.session)
-        if call is not None:
-            call.leg.signalling.passed(passed.message, passed.flow, sent=passed.sent)
-            self._settle(call)
+        if call is None:
+            return
+        call.leg.signalling.passed(passed.message, passed.flow, sent=passed.sent)
+        call.leg.settle()
+        if passed.sent and isinstance(passed.message, Response) and not call.is_answered:
+            self._note_answer(call, passed.message)
+
+    # -- a bug of ours was found
 
     def broken(self, session: Session) -> None:
-        """A bug of ours: this call is of no use any more."""
+        """With what a session said: its call is of no use any more."""
         call = self._calls.get(session)
-        if call is not None:
+        if call is None:
+            return
+        if call.is_hosted:
             call.leg.media_failed("a bug")
+        else:
+            self._end(call)
+
+    def not_called(self, called: Called, now: float) -> None:
+        """With what was to be done about a call that came."""
+        self._refuse(called, _BROKEN, now)
 
     # -- calls that come
 
@@ -160,21 +182,33 @@ class Switchboard:
             status = _REFUSALS[admission.reason, admission.why]
             self._refuse(called, status, now, _later(status))
             return
-        try:
-            leg = self._new_leg(trunk, flow)
-        except NoPorts as error:
-            self._log.error("media.no_ports", detail=str(error))
-            self._refuse(called, 503, now, _later(503))
-            return
-        user = request.uri.user if isinstance(request.uri, SipUri) else None
-        session = self._agent.take(called, self._endpoint(flow, user), now)
-        if session is None:
-            leg.release()
-            return
-        signalling = Signalling(
-            session, self._offers(trunk, flow, leg), takes_transfers=trunk.settings.transfers
-        )
-        self._add(_SipCall(leg, trunk, new, flow), signalling, now)
+        with contextlib.ExitStack() as undo:
+            try:
+                leg = self._parts.leg(trunk, flow, self._did)
+            except NoPorts as error:
+                self._log.error("media.no_ports", detail=str(error))
+                self._refuse(called, 503, now, _later(503))
+                return
+            undo.callback(leg.release)
+            offers = self._parts.offers(trunk, flow, leg)
+            user = request.uri.user if isinstance(request.uri, SipUri) else None
+            session = self._agent.take(called, self._parts.called(flow, user), now)
+            if session is None:
+                return
+            leg.signalling = Signalling(session, offers, takes_transfers=trunk.settings.transfers)
+            self._calls[session] = _SipCall(leg, trunk, new, flow, self._host, [session])
+            trunk.began(now)
+            self.coming += 1
+            undo.pop_all()
+
+    def _note_answer(self, call: _SipCall, response: Response) -> None:
+        if (
+            call.new.direction == "inbound"
+            and response.headers[CSEQ].method == "INVITE"
+            and response.status >= 200
+        ):
+            call.is_answered = True
+            self._metrics.sip_invites.labels(status=str(response.status)).inc()
 
     def _refuse(
         self, called: Called, status: int, now: float, rows: Rows = (), *, reason: str | None = None
@@ -184,26 +218,80 @@ class Switchboard:
 
     # -- calls that go
 
+    async def place(self, callee: str, trunk: Trunk, headers: Mapping[str, str], host: Host) -> None:
+        """Call somebody by a trunk; `host` has the call from now on, in a task of its own. Raises `NotPlaced`.
+
+        `callee`: what `Trunk.uri_for` takes. `headers`: those that the trunk lets through.
+        """
+        now = trio.current_time()
+        try:
+            target, _ = trunk.uri_for(callee), trunk.rows_for(headers)
+        except ValueError as error:
+            raise NotPlaced(str(error)) from None
+        if (why := trunk.full(now)) is not None:
+            raise NotPlaced(f"trunks.{trunk.name} has at most {why}")
+        with contextlib.ExitStack() as undo:
+            trunk.began(now)
+            undo.callback(trunk.ended)
+            self.coming += 1
+            undo.callback(self._came)
+            try:
+                flow = await self._reach(target)
+            except Unreachable as error:
+                raise NotPlaced(f"trunks.{trunk.name} cannot be reached: {error}") from None
+            call = self._call_to(target, trunk, flow, headers, host)
+            undo.pop_all()
+        session = call.sessions[0]
+        self._calls[session] = call
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._end, call)
+            self._agent.begin(session, trio.current_time())
+            self._begin(call)
+            undo.pop_all()
+        self._carry()
+
+    def _call_to(
+        self, target: SipUri, trunk: Trunk, flow: Flow, headers: Mapping[str, str], host: Host
+    ) -> _SipCall:
+        with contextlib.ExitStack() as undo:
+            try:
+                leg = self._parts.leg(trunk, flow, self._did)
+            except NoPorts as error:
+                raise NotPlaced(str(error)) from None
+            undo.callback(leg.release)
+            offers = self._parts.offers(trunk, flow, leg)
+            now, rows = trio.current_time(), trunk.rows_for(headers)
+            session = self._parts.session_to(target, trunk, flow, offers, now, rows=rows)
+            leg.signalling = Signalling(session, offers, takes_transfers=trunk.settings.transfers)
+            leg.calling()
+            new = NewCall(
+                carrier="sip",
+                carrier_call=session.call_id,
+                caller=name_of(trunk.identity.uri),
+                called=name_of(target),
+                headers=headers,
+                direction="outbound",
+            )
+            undo.pop_all()
+            return _SipCall(leg, trunk, new, flow, host, [session])
+
     def _move(self, call: _SipCall, now: float) -> None:
         """They want the call to go on elsewhere."""
         signalling = call.leg.signalling
-        target = self._elsewhere(call)
+        target = self._elsewhere(call, now)
         if target is None:
             signalling.stay(_ELSEWHERE, now)
         else:
-            endpoint = self._endpoint(call.flow, call.trunk.account or None, call.trunk)
-            offers = self._offers(call.trunk, call.flow, call.leg)
-            session = Session.inviting(
-                target, endpoint, now, local=call.trunk.identity, description=encode(offers.offer())
-            )
+            offers = self._parts.offers(call.trunk, call.flow, call.leg)
+            session = self._parts.session_to(target, call.trunk, call.flow, offers, now)
+            signalling.move(session, offers)
+            call.sessions.append(session)
             self._calls[session] = call
             self._agent.begin(session, now)
-            signalling.move(session, offers)
-        self._did(call.leg)
 
-    def _elsewhere(self, call: _SipCall) -> SipUri | None:
+    def _elsewhere(self, call: _SipCall, now: float) -> SipUri | None:
         """Where they want us to call, if that is by their own trunk, and there is room: nobody else pays for it."""
-        if (why := call.trunk.full(trio.current_time())) is not None:
+        if (why := call.trunk.full(now)) is not None:
             self._log.warning("transfer.refused", trunk=call.trunk.name, detail=f"at most {why}")
             return None
         wanted = call.leg.signalling.wanted
@@ -219,60 +307,47 @@ class Switchboard:
 
     # -- one call
 
-    def _new_leg(self, trunk: Trunk, flow: Flow) -> SipLeg:
-        """Raises `NoPorts`."""
-
-        def target_of(destination: str) -> SipUri | None:
-            number = self._destinations.get(destination)
-            return trunk.refer_target(number, flow.remote.host) if number is not None else None
-
-        return SipLeg(self._media, carry=self._did, target_of=target_of)
-
-    def _offers(self, trunk: Trunk, flow: Flow, leg: SipLeg) -> OfferAnswer:
-        ours = OurMedia(
-            address=self._addresses.advertised(flow).host,
-            port=leg.rtp_port,
-            codecs=trunk.settings.codecs,
-            srtp=trunk.settings.srtp,
-        )
-        return OfferAnswer(ours, session_id=self._rng.getrandbits(_SESSION_ID_BITS), new_key=os.urandom)
-
-    def _endpoint(self, flow: Flow, user: str | None, dialled: Trunk | None = None) -> Endpoint:
-        """`dialled`: the trunk that gets our credentials if it asks; nobody who calls us does."""
-        return Endpoint(
-            contact=self._addresses.contact(flow, user),
-            rng=self._rng,
-            credentials=dialled.credentials if dialled is not None else None,
-        )
-
-    def _add(self, call: _SipCall, signalling: Signalling, now: float) -> None:
-        call.leg.signalling = signalling
-        call.trunk.began(now)
-        self._calls[signalling.session] = call
+    def _begin(self, call: _SipCall) -> None:
+        """Have it hosted, unless it was over before anybody knew of it."""
+        if call.leg.signalling.ended is not None:
+            self._end(call)
+        else:
+            self._spawn(self._hosts, call)
+            call.is_hosted = True
 
     async def _hosts(self, call: _SipCall) -> None:
+        self._came()
         try:
-            await self._host(call.leg, call.new)
+            await call.host(call.leg, call.new)
         finally:
-            call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())  # if nobody has
-            self._did(call.leg)
+            self._forget(call)
+
+    def _end(self, call: _SipCall) -> None:
+        """Nobody hosts it, and nobody shall."""
+        self._came()
+        self._forget(call)
+
+    def _forget(self, call: _SipCall) -> None:
+        """Give back all that it has. Who hosted it has hung up, as a rule."""
+        try:
+            if call.leg.signalling.ended is None:
+                call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())
+                self._did(call.leg)
+        finally:
+            for session in call.sessions:
+                del self._calls[session]
+            self._parting = [each for each in (*self._parting, *call.sessions) if not each.parted]
+            call.trunk.ended()
             call.leg.release()
+
+    def _came(self) -> None:
+        self.coming -= 1
 
     def _did(self, leg: SipLeg) -> None:
         """Something was done with a leg's sessions."""
         for session in leg.signalling.sessions:
             self._agent.touch(session, trio.current_time())
         self._carry()
-
-    def _settle(self, call: _SipCall) -> None:
-        call.leg.settle()
-        if not call.leg.signalling.finished:
-            return
-        for session in [session for session, each in self._calls.items() if each is call]:
-            del self._calls[session]
-        call.trunk.ended()
-        if not call.is_hosted:
-            call.leg.release()
 
 
 def _later(status: int) -> Rows:

@@ -1,7 +1,7 @@
 """A voice that says what it hears, at once: for measuring a line, and for trying one out."""
 
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, assert_never
 
@@ -93,7 +93,7 @@ class EchoCore:
 
 
 class _EchoConnection:
-    """A `VoiceConnection` to an echo."""
+    """A `VoiceConnection` to an echo, and a `PromptVoice`."""
 
     def __init__(self) -> None:
         self.mailbox = Mailbox()
@@ -101,12 +101,18 @@ class _EchoConnection:
         self.mailbox.post(self._core.outgoing())
 
     async def send(self, event: str) -> None:
+        self.send_now(event)
+
+    def send_now(self, event: str) -> None:
         self.mailbox.raise_if_closed()
         self._core.receive(event)
         self.mailbox.post(self._core.outgoing())
 
     async def receive(self) -> str:
         return await self.mailbox.take()
+
+    def hear_with(self, hear: Callable[[str], None]) -> None:
+        self.mailbox.hear_with(hear)
 
 
 class EchoBackend:

@@ -64,6 +64,11 @@ class Invitation:
         return self._client.dialogs
 
     @property
+    def unwanted(self) -> bool:
+        """Whether it was given up, and nobody has said that they know."""
+        return self._client.unwanted
+
+    @property
     def over(self) -> bool:
         """Whether nothing can come any more."""
         return self._client.over

@@ -94,6 +94,11 @@ class InviteClient:
         return self._steps.state in _OPEN
 
     @property
+    def unwanted(self) -> bool:
+        """Whether nobody wants it any more, and they have not said that they know."""
+        return self._steps.state in {"quitting", "cancelling"}
+
+    @property
     def over(self) -> bool:
         return self._steps.over
 

@@ -99,6 +99,7 @@ class Session:
         self._requests = Requests(common, self._incoming, self._issuer, self.referral)
         self._answer: bytes | None = None  # which goes into our ACK
         self._rows: Rows = ()  # why we leave
+        self._owes_bye = False
         self._ended = Ended("hung up", by_us=True)
 
     @classmethod
@@ -160,6 +161,16 @@ class Session:
             and (self._invitation is None or self._invitation.over)
             and self._issuer.idle
             and self.referral.idle
+        )
+
+    @property
+    def parted(self) -> bool:
+        """Whether it is over, and they know, or have had their time to say so: nothing is to be sent any more."""
+        return (
+            self._steps.over
+            and not self._asking.open
+            and self._incoming.over
+            and (self._invitation is None or not self._invitation.unwanted)
         )
 
     # -- what we do. False: too late, or too early, and nothing is done
@@ -297,6 +308,7 @@ class Session:
     def _hung_up(self, key: ServerKey, request: Request, dialog: Dialog, now: float) -> None:
         """§15.1.2. Of a dialog that was declined, a BYE ends nothing."""
         self._common.respond(key, request, 200)
+        self._owes_bye = False
         early = self._invitation.early_dialogs if self._invitation is not None else {}
         if dialog is self.dialog or len(early) == 1:
             self._incoming.hung_up(now)
@@ -334,6 +346,8 @@ class Session:
         match request.method:
             case "NOTIFY":
                 self.referral.answered(response, now)
+                if self._owes_bye:
+                    self._say_goodbye()
             case "REFER":
                 self._issuer.answered(response, now)
                 self._lose(response, now)
@@ -367,8 +381,8 @@ class Session:
             self._wind_up(now)
         for each in does:
             match each:
-                case "bye" if self.dialog is not None:
-                    self._asking.ask(self.dialog, "BYE", self._rows)
+                case "bye":
+                    self._say_goodbye()
                 case "acknowledge" if self._invitation is not None:
                     self._invitation.acknowledge(self._answer)
                 case "quit" if self._invitation is not None:
@@ -377,6 +391,12 @@ class Session:
                     self._words.append(Confirmed())
                 case "ended":
                     self._words.append(self._ended)
+
+    def _say_goodbye(self) -> None:
+        """Not before they know how the transfer came out that they asked for: with the call many forget it. RFC 5589 §6.1."""
+        self._owes_bye = self.referral.ending
+        if self.dialog is not None and not self._owes_bye:
+            self._asking.ask(self.dialog, "BYE", self._rows)
 
     def _wind_up(self, now: float) -> None:
         """What was under way comes to nothing."""

@@ -173,6 +173,11 @@ class ReferRecipient:
     def idle(self) -> bool:
         return self._steps.state == "idle"
 
+    @property
+    def ending(self) -> bool:
+        """Whether they are about to be told how it came out."""
+        return self._steps.state in {"behind at last", "ending"}
+
     def referred(self, key: ServerKey, request: Request, dialog: Dialog, now: float) -> None:
         """A REFER came. Raises `SipSyntaxError`: 400."""
         target = request.headers[REFER_TO].uri
