@@ -31,6 +31,7 @@ RATES_HZ: Final = (8000, 16_000, 24_000)
 """The rates that can be resampled, each to each."""
 
 _STEPS: Final = 16
+_MOST_CUTS: Final = 4  # lengths of chunks that a stream has buffers for; each takes some 20 kB
 
 
 class Resampler(Protocol):
@@ -121,18 +122,38 @@ class _PassThrough:
         """Nothing is kept."""
 
 
+class _Cut:
+    """Buffers for a product over `end` samples: those held, and a chunk."""
+
+    __slots__ = ("rest", "result", "rounded", "rows", "samples", "sums", "windows")
+
+    def __init__(self, bank: _Bank, end: int) -> None:
+        steps = max(0, (end - bank.window) // bank.hop + 1)
+        rows = -(-steps // _STEPS)
+        width, columns = bank.matrix.shape
+        row_hop = _STEPS * bank.hop
+        # Whole rows: the last one may read zeros beyond `end`, and the steps that do are not in the result.
+        self.samples = np.zeros(bank.window - 1 + rows * row_hop)
+        stride = self.samples.itemsize
+        self.windows = as_strided(self.samples, (rows, width), (row_hop * stride, stride), writeable=False)
+        self.rows = np.empty((rows, width))
+        self.sums = np.empty((rows, columns))
+        self.rounded = np.empty((rows, columns), "<i2")
+        self.result = self.rounded.reshape(-1)[: steps * bank.gives]
+        self.rest = self.samples[steps * bank.hop : end]
+
+
 class _Stream:
-    """One stream through a bank. Buffers are cut for a chunk's length and kept while that stays the same."""
+    """One stream through a bank. Buffers are cut for a chunk's length, and kept for the next of that length."""
 
     def __init__(self, bank: _Bank) -> None:
         self.delay_ms: Final = bank.delay_ms
         self._bank = bank
+        self._cuts: dict[int, _Cut] = {}
         self.reset()
 
     def reset(self) -> None:
-        self._held = self._bank.before  # samples that the next window reads again, from the front
-        self._samples = np.zeros(self._held)
-        self._cut(self._held)
+        self._rest = np.zeros(self._bank.before)  # samples that the next window reads again
 
     def feed(self, pcm: bytes) -> bytes:
         _refuse_half_a_sample(pcm)
@@ -143,38 +164,26 @@ class _Stream:
         return b"".join(self._filter(samples[at : at + longest]) for at in range(0, len(samples), longest))
 
     def _filter(self, samples: NDArray[np.int16]) -> bytes:
-        end = self._held + len(samples)
-        if end != self._end:
-            self._cut(end)
-        self._samples[self._held : end] = samples
-        self._rows[:] = self._windows
-        np.dot(self._rows, self._bank.matrix, out=self._sums)
-        np.minimum(self._sums, 32767.0, out=self._sums)
-        np.maximum(self._sums, -32768.0, out=self._sums)
-        np.rint(self._sums, out=self._rounded, casting="unsafe")
-        self._held = len(self._rest)
-        self._samples[: self._held] = self._rest
-        return self._result.tobytes()
+        held = len(self._rest)
+        end = held + len(samples)
+        cut = self._cuts.get(end)
+        if cut is None:
+            cut = self._new_cut(end)
+        cut.samples[:held] = self._rest
+        cut.samples[held:end] = samples
+        cut.rows[:] = cut.windows
+        np.dot(cut.rows, self._bank.matrix, out=cut.sums)
+        np.minimum(cut.sums, 32767.0, out=cut.sums)
+        np.maximum(cut.sums, -32768.0, out=cut.sums)
+        np.rint(cut.sums, out=cut.rounded, casting="unsafe")
+        self._rest = cut.rest
+        return cut.result.tobytes()
 
-    def _cut(self, end: int) -> None:
-        """Make buffers for `end` samples: those held, and a chunk."""
-        bank = self._bank
-        steps = max(0, (end - bank.window) // bank.hop + 1)
-        rows = -(-steps // _STEPS)
-        width, columns = bank.matrix.shape
-        row_hop = _STEPS * bank.hop
-        # Whole rows: the last one may read zeros beyond `end`, and the steps that do are not in the result.
-        samples = np.zeros(bank.window - 1 + rows * row_hop)
-        samples[: self._held] = self._samples[: self._held]
-        self._samples = samples
-        stride = samples.itemsize
-        self._windows = as_strided(samples, (rows, width), (row_hop * stride, stride), writeable=False)
-        self._rows = np.empty((rows, width))
-        self._sums = np.empty((rows, columns))
-        self._rounded = np.empty((rows, columns), "<i2")
-        self._result = self._rounded.reshape(-1)[: steps * bank.gives]
-        self._rest = samples[steps * bank.hop : end]
-        self._end = end
+    def _new_cut(self, end: int) -> _Cut:
+        if len(self._cuts) >= _MOST_CUTS:
+            self._cuts.clear()
+        cut = self._cuts[end] = _Cut(self._bank, end)
+        return cut
 
 
 def _refuse_half_a_sample(pcm: bytes) -> None:
