@@ -78,6 +78,8 @@ class Caller:
                 packet = self.rtp.recv(2048)
             except BlockingIOError:
                 return
+            if packet[1] & 0x7F:  # RTCP for the caller whose port is one below
+                continue
             if rng.random() >= loss:
                 (stamp,) = struct.unpack_from("!I", packet, 4)
                 self.arrived.append((time.perf_counter(), stamp, packet[12:]))
