@@ -45,14 +45,14 @@ MUTATIONS = (
     Mutation(
         "resampler: cuts off instead of rounding",
         "audio/resample.py",
-        "np.rint(self._sums",
-        "np.trunc(self._sums",
+        "np.rint(cut.sums",
+        "np.trunc(cut.sums",
     ),
     Mutation(
         "resampler: forgets a sample between chunks",
         "audio/resample.py",
-        "self._samples[: self._held] = self._rest",
-        "self._samples[1 : self._held] = self._rest[1:]",
+        "cut.samples[:held] = self._rest",
+        "cut.samples[1:held] = self._rest[1:]",
     ),
     Mutation(
         "playout: runs one frame less ahead",

@@ -60,7 +60,7 @@ class Conversation:
         rng: "random.Random",
         numbers: Callable[[], int],
         emit: Callable[[c.Output], None],
-        settle_leg: Callable[[float], None],
+        settle_leg: Callable[[float], object],
         now: float,
     ) -> None:
         self._agent = agent

@@ -77,6 +77,8 @@ class CallCore:
         match port:
             case "carrier":
                 self._leg.receive(data, now)
+                if not self._settle_leg(now):  # a packet of audio waits for its tick
+                    return
             case "voice":
                 if self._conversation is not None:
                     self._conversation.receive(str(data), now)
@@ -210,8 +212,10 @@ class CallCore:
 
     # -- what the leg says
 
-    def _settle_leg(self, now: float) -> None:
-        for event in self._leg.events():
+    def _settle_leg(self, now: float) -> bool:
+        """Whether the leg had anything to say."""
+        events = self._leg.events()
+        for event in events:
             match event:
                 case c.CallerAudio():
                     if self._mix is not None and self._codec is not None:
@@ -237,8 +241,10 @@ class CallCore:
                     self._end(event.reason, event.detail)
                 case _:
                     assert_never(event)
-        for data in self._leg.outgoing():
+        outgoing = self._leg.outgoing()
+        for data in outgoing:
             self._emit(c.CarrierMessage(data))
+        return bool(events or outgoing)
 
     def _start(self, started: c.LegStarted) -> None:
         self._codec = CODECS[started.codec]

@@ -25,7 +25,7 @@ class Interruptions:
         *,
         interruptible: bool,
         emit: Callable[[Output], None],
-        settle_leg: Callable[[float], None],
+        settle_leg: Callable[[float], object],
         flush: Callable[[], None],
     ) -> None:
         self._barge_in = barge_in

@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "ops" / "requirements"
-SETS = ["bench", "build", "embedded", "gateway", "lint", "test"]
+SETS = ["bench", "build", "embedded", "gateway", "lint", "peers", "test"]
 
 
 def names(lines: list[str]) -> set[str]:

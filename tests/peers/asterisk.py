@@ -1,5 +1,6 @@
 """Asterisk: a telephone exchange with a trunk to the gateway. It calls, is called, and is registered at."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,24 +54,22 @@ class Exchange:
         """Call somebody, and do what an extension says once he answers."""
         await self.command(f"channel originate {channel} extension {extension}@calling")
 
-    async def idle(self, longest_s: float = 15) -> None:
-        """Wait until no call is on, after one has been."""
-        await self.program.until(
-            lambda: self.ended > 0 and self.ended == self.begun, longest_s, "all its calls are over"
-        )
+    async def shows(self, words: str, pattern: str, longest_s: float = 10) -> str:
+        """Wait until its command line answers with what matches."""
+        with trio.move_on_after(longest_s):
+            while not re.search(pattern, shown := await self.command(words)):  # noqa: ASYNC110 - another process does it
+                await trio.sleep(0.2)
+            return shown
+        raise self.program.failed(f"{words!r} does not show {pattern!r}: {await self.command(words)}")
 
-    @property
-    def begun(self) -> int:
-        return self.program.text.count("PEER BEGUN")
+    async def ended(self, name: str, longest_s: float = 15) -> None:
+        """Wait until the call of this name is over, and what it recorded is whole."""
+        await self.program.until(lambda: bool(self.told(name, "ended")), longest_s, f"{name} is over")
+        await trio.sleep(0.3)  # the recorder is another thread of it
 
-    @property
-    def ended(self) -> int:
-        return self.program.text.count("PEER ENDED")
-
-    def told(self, word: str) -> list[str]:
-        """What its dialplan said behind `PEER word`."""
-        mark = f"PEER {word} "
-        return [line.split(mark, 1)[1].strip() for line in self.program.text.splitlines() if mark in line]
+    def told(self, name: str, word: str) -> list[str]:
+        """What its dialplan said in the call of this name."""
+        return re.findall(rf"^ PEER {name} {word} (.*)$", self.program.text, re.MULTILINE)
 
     def heard(self, name: str) -> bytes:
         """What it recorded of the other side in the call of this name."""
@@ -104,7 +103,7 @@ async def exchange(
         (home / template.name).write_text(_Template(template.read_text()).substitute(words))
     for unused in _EMPTY:
         (home / f"{unused}.conf").touch()
-    command = ["asterisk", "-f", "-n", "-vvv", "-C", str(home / "asterisk.conf")]
+    command = ["asterisk", "-f", "-n", "-v", "-C", str(home / "asterisk.conf")]
     async with running("asterisk", command, folder=home) as program:
         await program.until(lambda: is_bound(sip) and is_bound(tls), _START_S, "its ports are open")
         await program.says("Asterisk Ready", _START_S)
@@ -112,12 +111,22 @@ async def exchange(
 
 
 # It complains about each of these that is not there.
-_EMPTY = ("acl", "ccss", "cdr", "cel", "features", "http", "manager", "musiconhold", "pjproject", "stasis", "udptl")
+_EMPTY = (
+    "acl",
+    "ccss",
+    "cdr",
+    "cel",
+    "features",
+    "http",
+    "manager",
+    "musiconhold",
+    "pjproject",
+    "stasis",
+    "udptl",
+)
 
 
 class _Template(Template):
     """`@name`: Asterisk's own variables have a dollar."""
 
     delimiter = "@"
-
-

@@ -22,7 +22,11 @@ _MODULES = Path("/usr/lib/baresip/modules")
 
 def missing() -> str:
     """Why it cannot be used here; empty: it can."""
-    return "" if shutil.which("baresip") and _MODULES.exists() else "baresip is not installed (Debian: baresip-core)"
+    return (
+        ""
+        if shutil.which("baresip") and _MODULES.exists()
+        else "baresip is not installed (Debian: baresip-core)"
+    )
 
 
 _CONFIG = """
@@ -75,12 +79,6 @@ class Phone:
     async def press(self, digit: str) -> None:
         await self._command("sndcode", digit)
 
-    async def hold(self) -> None:
-        await self._command("hold")
-
-    async def resume(self) -> None:
-        await self._command("resume")
-
     async def hang_up(self) -> None:
         """End the call, and wait until it is over."""
         await self._command("hangup")
@@ -96,18 +94,10 @@ class Phone:
 
     @property
     def heard(self) -> bytes:
-        """What it recorded of the other side."""
-        return self._recording("dec")
-
-    @property
-    def said(self) -> bytes:
-        """What it recorded of its own side."""
-        return self._recording("enc")
-
-    def _recording(self, side: str) -> bytes:
-        found = sorted(self.recordings.glob(f"*-{side}.wav"))
+        """What it recorded of the other side, once the call is over."""
+        found = sorted(self.recordings.glob("*-dec.wav"))
         if not found:
-            raise self.program.failed(f"recorded no {side}")
+            raise self.program.failed("recorded nothing")
         return read_channels(found[0])[0]
 
     async def _command(self, command: str, parameters: str = "") -> None:
@@ -181,5 +171,3 @@ async def _follow(stream: trio.SocketStream, events: list[dict[str, Any]]) -> No
                 break
             events.append(json.loads(rest[: int(length)]))
             text = rest[int(length) + 1 :]
-
-

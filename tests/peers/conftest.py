@@ -23,7 +23,9 @@ def pytest_runtest_makereport(
     report = yield
     told = getattr(item, "funcargs", {}).get("evening")
     if report.failed and told is not None:
-        report.sections += [(path.name, path.read_text(errors="replace")[-_TAIL_CHARS:]) for path in logs(told.folder)]
+        report.sections += [
+            (path.name, path.read_text(errors="replace")[-_TAIL_CHARS:]) for path in logs(told.folder)
+        ]
         report.sections += [(name, str(call)) for name, call in told.looked_at.items()]
     if told is not None and report.when == "teardown":
         told.looked_at.clear()

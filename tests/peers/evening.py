@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tests.peers.listening import Heard, Stream, delay_ms, play_out, sounding, streams
-from tests.peers.served import CallFolder
+from tests.peers.listening import Gap, Heard, Stream, delay_ms, gaps, play_out, sounding, streams
+from tests.peers.served import CallFolder, Gateway
 from tests.peers.sipp import SippDone
 from tests.peers.tap import Tap
 
 __all__ = ["Evening", "Placed"]
 
 T = TypeVar("T")
+
+_ALLOWED_MS = 60
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,22 @@ class Placed:
 
 @dataclass
 class Evening(Generic[T]):
-    """`folder`: with all that the programs left. `log`: of the gateway. `looked_at`: the calls that a test asked for."""
+    """`folder`: with all that the programs left. `looked_at`: the calls that a test asked for."""
 
     folder: Path
     calls: Mapping[str, T]
-    log: str
-    statuses: list[int]
+    gateway: Gateway
     looked_at: dict[str, T] = field(default_factory=dict)
+
+    def breaks(self, pcm: bytes) -> list[Gap]:
+        """The silences in a sound, when they are more than what this machine makes of it.
+
+        It keeps the gateway from its processor at times, and a tick that is missed is not made up for: that is measured
+        where nothing else runs. Here a codec, a buffer or a clock that is wrong breaks a sound again and again.
+        """
+        found = gaps(pcm)
+        allowed_ms = _ALLOWED_MS + self.gateway.withheld_ms
+        return found if sum(gap.length_ms for gap in found) > allowed_ms else []
 
     def __getitem__(self, name: str) -> T:
         self.looked_at[name] = self.calls[name]

@@ -1,5 +1,6 @@
 """Kamailio: a proxy that spreads calls over gateways, asks them how they are, and leaves out those that say no."""
 
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -117,7 +118,7 @@ class Proxy:
             stdin=b"",
         )
         lines = [line.strip() for line in done.stdout.decode().splitlines()]
-        for line, following in zip(lines, lines[1:], strict=False):
+        for line, following in itertools.pairwise(lines):
             if line == f"URI: sip:127.0.0.1:{port}":
                 return following.removeprefix("FLAGS: ")
         return ""
@@ -125,7 +126,7 @@ class Proxy:
     async def sees(self, port: int, flags: str, longest_s: float = 8) -> None:
         """Wait until it thinks so."""
         with trio.move_on_after(longest_s):
-            while await self.flags_of(port) != flags:
+            while await self.flags_of(port) != flags:  # noqa: ASYNC110 - another process decides it
                 await trio.sleep(0.1)
             return
         raise self.program.failed(f"{port} is {await self.flags_of(port)!r}, not {flags!r}")
@@ -139,9 +140,19 @@ async def proxy(*, folder: Path, gateways: Sequence[int]) -> AsyncIterator[Proxy
     sip = free_ports()
     (home / "dispatcher.list").write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in gateways))
     (home / "kamailio.cfg").write_text(_CONFIG.substitute(sip=sip, modules=_modules(), home=home))
-    command = ["kamailio", "-f", home / "kamailio.cfg", "-DD", "-E", "-w", home, "-P", home / "pid", "-Y", home]
+    command: list[str | Path] = [
+        "kamailio",
+        "-f",
+        home / "kamailio.cfg",
+        "-DD",
+        "-E",
+        "-w",
+        home,
+        "-P",
+        home / "pid",
+        "-Y",
+        home,
+    ]
     async with running("kamailio", command, folder=home) as program:
         await program.until(lambda: is_bound(sip), 10, "it listens")
         yield Proxy(program, home, sip)
-
-

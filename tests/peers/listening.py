@@ -1,5 +1,6 @@
 """What somebody heard, measured: tones, levels, gaps, delays and words. PCM16 mono at 8000 Hz throughout."""
 
+import itertools
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +20,10 @@ from tests.peers.tap import Datagram
 from tests.voice.offline import the_models
 
 __all__ = [
-    "RATE_HZ",
     "Gap",
     "Heard",
     "Stream",
     "delay_ms",
-    "digits_of",
     "gaps",
     "level_dbfs",
     "marked_tone",
@@ -37,23 +36,22 @@ __all__ = [
     "tone_snr_db",
 ]
 
-RATE_HZ = 8000
-_MS = RATE_HZ // 1000
+_RATE_HZ = 8000
+_MS = _RATE_HZ // 1000
 _FRAME_MS = 10
 _QUIET_DBFS = -45.0
 _CODECS = {0: CODECS["pcmu"], 8: CODECS["pcma"]}
-_EVENT_KEYS = "0123456789*#ABCD"
 
 # -- tones --------------------------------------------------------------------------------------------
 
 
 def marked_tone(tone_hz: float, duration_ms: int, *, level_dbfs: float = -15.0) -> bytes:
     """A tone behind 300 ms of a rising one: the rise can be found again to the sample, the tone can be measured."""
-    seconds = np.arange(300 * _MS) / RATE_HZ
+    seconds = np.arange(300 * _MS) / _RATE_HZ
     phase = 2 * np.pi * (300 * seconds + (3000 - 300) / (2 * 0.3) * seconds**2)
     peak = 32768 * 2**0.5 * 10 ** (level_dbfs / 20)
     rise: bytes = (peak * np.sin(phase)).astype("<i2").tobytes()
-    return rise + sine(tone_hz, duration_ms - 300, rate_hz=RATE_HZ, level_dbfs=level_dbfs)
+    return rise + sine(tone_hz, duration_ms - 300, rate_hz=_RATE_HZ, level_dbfs=level_dbfs)
 
 
 def tone_hz(pcm: bytes) -> float:
@@ -62,29 +60,34 @@ def tone_hz(pcm: bytes) -> float:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 4 * len(samples)))
     at = int(spectrum[1:-1].argmax()) + 1
     low, mid, high = np.log(spectrum[at - 1 : at + 2] + 1e-9)
-    return float((at + (low - high) / (2 * (low - 2 * mid + high))) * RATE_HZ / (4 * len(samples)))
+    return float((at + (low - high) / (2 * (low - 2 * mid + high))) * _RATE_HZ / (4 * len(samples)))
 
 
 def tone_dbfs(pcm: bytes, hz: float) -> float:
-    """The level of what is at this frequency (Goertzel), as `level_dbfs` would measure it alone."""
-    samples = _samples(pcm)
-    turns = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / RATE_HZ)
-    amplitude = 2 * abs(np.dot(samples, turns)) / max(len(samples), 1)
-    return float(20 * np.log10(max(amplitude, 1e-3) / 2**0.5 / 32768))
+    """The level of what is at this frequency (Goertzel), as `level_dbfs` would measure it alone.
+
+    The median of pieces of 100 ms, here and below: a frame that is missing turns the phase, and a clock may drift.
+    """
+    return float(np.median([10 * np.log10(tone / 32768**2) for tone, _ in _powers(pcm, hz)]))
 
 
 def tone_snr_db(pcm: bytes, hz: float) -> float:
-    """How far a tone stands above all else, in pieces of 100 ms so that a clock may drift. The median of them."""
+    """How far a tone stands above all else."""
+    return float(np.median([10 * np.log10(tone / rest) for tone, rest in _powers(pcm, hz)]))
+
+
+def _powers(pcm: bytes, hz: float) -> list[tuple[float, float]]:
+    """Of the tone, and of the rest, in each piece."""
     samples = _samples(pcm)
     piece = 100 * _MS
-    turns = np.exp(-2j * np.pi * hz * np.arange(piece) / RATE_HZ)
+    turns = np.exp(-2j * np.pi * hz * np.arange(piece) / _RATE_HZ)
     found = []
     for at in range(0, len(samples) - piece + 1, piece):
         part = samples[at : at + piece]
         factor = 2 * np.dot(part, turns) / piece
         rest = part - (factor * turns.conj()).real
-        found.append(10 * np.log10((abs(factor) ** 2 / 2 + 1e-9) / (np.mean(rest**2) + 1e-9)))
-    return float(np.median(found))
+        found.append((abs(factor) ** 2 / 2 + 1e-9, float(np.mean(rest**2)) + 1e-9))
+    return found
 
 
 # -- gaps and delay -----------------------------------------------------------------------------------
@@ -100,7 +103,7 @@ def gaps(pcm: bytes, *, longer_than_ms: int = 0, quiet_dbfs: float = _QUIET_DBFS
     sounds = [at for at, level in enumerate(_levels(pcm)) if level > quiet_dbfs]
     pauses = [
         Gap((before + 1) * _FRAME_MS, (after - before - 1) * _FRAME_MS)
-        for before, after in zip(sounds, sounds[1:], strict=False)
+        for before, after in itertools.pairwise(sounds)
     ]
     return [gap for gap in pauses if gap.length_ms > longer_than_ms]
 
@@ -137,17 +140,6 @@ class Stream:
     def audio(self) -> list[tuple[float, rtp.RtpPacket]]:
         return [(at_s, packet) for at_s, packet in self.packets if packet.payload_type in _CODECS]
 
-    @property
-    def lateness_ms(self) -> list[float]:
-        """How much later than a steady clock each packet of audio came; the earliest has 0."""
-        audio = self.audio
-        start_s, first = audio[0]
-        late = [
-            (at_s - start_s) * 1000 - rtp.timestamp_step(packet.timestamp, first.timestamp) / _MS
-            for at_s, packet in audio
-        ]
-        return [each - min(late) for each in late]
-
 
 def streams(datagrams: Sequence[Datagram]) -> list[Stream]:
     """The RTP among these, by SSRC, in the order of their first packets. RTCP is left out (RFC 5761 §4)."""
@@ -174,7 +166,9 @@ def play_out(stream: Stream) -> Heard:
     audio = stream.audio
     start_s, first = audio[0]
     parts = {
-        rtp.timestamp_step(packet.timestamp, first.timestamp): _CODECS[packet.payload_type].decode(packet.payload)
+        rtp.timestamp_step(packet.timestamp, first.timestamp): _CODECS[packet.payload_type].decode(
+            packet.payload
+        )
         for _, packet in audio
     }
     pcm = bytearray(2 * max(at + len(part) // 2 for at, part in parts.items()))
@@ -185,30 +179,24 @@ def play_out(stream: Stream) -> Heard:
     return Heard(bytes(pcm), start_s, max(steps) - min(steps) + 1 - len(set(steps)))
 
 
-def digits_of(stream: Stream, payload_type: int) -> str:
-    """The keys that telephone events told, one for each timestamp (RFC 4733 §2.5)."""
-    events = {
-        packet.timestamp: _EVENT_KEYS[packet.payload[0]]
-        for _, packet in stream.packets
-        if packet.payload_type == payload_type and packet.payload
-    }
-    return "".join(events.values())
-
-
 # -- files and words ----------------------------------------------------------------------------------
 
 
 def read_channels(path: Path) -> list[bytes]:
     """The channels of a WAV file, at 8000 Hz each."""
     with wave.open(str(path)) as file:
-        frames, channels, rate_hz = file.readframes(file.getnframes()), file.getnchannels(), file.getframerate()
+        frames, channels, rate_hz = (
+            file.readframes(file.getnframes()),
+            file.getnchannels(),
+            file.getframerate(),
+        )
     samples = np.frombuffer(frames, "<i2").reshape(-1, channels)
-    return [convert(samples[:, channel].tobytes(), rate_hz, RATE_HZ) for channel in range(channels)]
+    return [convert(samples[:, channel].tobytes(), rate_hz, _RATE_HZ) for channel in range(channels)]
 
 
 def says(pcm: bytes, phrase: str) -> bool:
     """Whether a phrase can be understood in it."""
-    text = the_models().transcribe(convert(pcm, RATE_HZ, 24_000))
+    text = the_models().transcribe(convert(pcm, _RATE_HZ, 24_000))
     return find_phrase(phrase, spoken_words(text)) is not None
 
 

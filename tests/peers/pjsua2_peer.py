@@ -25,7 +25,10 @@ _PYTHON = os.environ.get("GATEWAY_PJSUA2_PYTHON") or sys.executable
 @functools.cache
 def missing() -> str:
     """Why it cannot be used here; empty: it can. `GATEWAY_PJSUA2_PYTHON` may name a Python that has it."""
-    found = subprocess.run([_PYTHON, "-c", "import pjsua2"], capture_output=True, check=False, timeout=20)
+    try:
+        found = subprocess.run([_PYTHON, "-c", "import pjsua2"], capture_output=True, check=False, timeout=20)
+    except OSError as error:
+        return f"{_PYTHON}: {error.strerror}"
     return "" if found.returncode == 0 else f"{_PYTHON} has no pjsua2 (ops/requirements/peers.txt)"
 
 

@@ -26,7 +26,8 @@ TRANSPORTS = {
 
 
 def tell(event: str, **fields: Any) -> None:
-    print(json.dumps({"event": event, "at_s": time.time(), **fields}), flush=True)
+    sys.stdout.write(json.dumps({"event": event, "at_s": time.time(), **fields}) + "\n")
+    sys.stdout.flush()
 
 
 class Call(pj.Call):  # type: ignore[misc, unused-ignore] # PJSIP tells by methods that one overrides
@@ -73,7 +74,9 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore] # PJSIP tells by metho
     def onCallTsxState(self, told: Any) -> None:  # noqa: N802
         transaction = told.e.body.tsxState.tsx
         if transaction.state == pj.PJSIP_TSX_STATE_COMPLETED:
-            tell("transaction", method=transaction.method, status=transaction.statusCode, role=transaction.role)
+            tell(
+                "transaction", method=transaction.method, status=transaction.statusCode, role=transaction.role
+            )
 
     def close_files(self) -> None:
         """A recording's header is written when its recorder goes."""

@@ -13,6 +13,9 @@ import trio
 
 __all__ = ["PeerFailed", "Program", "running"]
 
+# Who talks goes before whoever compiles or tests beside it, where we may say so.
+_NICE = -10
+
 _LOOK_S = 0.02
 _TAIL_CHARS = 4000
 
@@ -56,6 +59,14 @@ class Program:
     def failed(self, what: str) -> PeerFailed:
         return PeerFailed(f"{self.name}: {what}\n{self.text[-_TAIL_CHARS:]}")
 
+    @property
+    def withheld_s(self) -> float:
+        """How long its first thread has been ready to run and was not let, so far (Documentation/scheduler/sched-stats)."""
+        try:
+            return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[1]) / 1e9
+        except OSError:  # it is gone, or this kernel does not count
+            return 0.0
+
     def signal(self, number: signal.Signals) -> None:
         """Signal it and whatever it started."""
         with contextlib.suppress(ProcessLookupError):
@@ -71,11 +82,10 @@ async def running(
     variables: Mapping[str, str] | None = None,
     stops_s: float = 2,
 ) -> AsyncIterator[Program]:
-    """A program run in `folder`, where `name`.out has what it prints. Stopped when the block is left.
+    """A program run in `folder`, where `name`.out then has what it prints. Stopped when the block is left.
 
     `variables`: its whole environment; None: ours. `stops_s`: how long it may take to end when asked to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     output = folder / f"{name}.out"
     with output.open("wb") as file:
         process = await trio.lowlevel.open_process(
@@ -87,6 +97,8 @@ async def running(
             env=None if variables is None else dict(variables),
             start_new_session=True,
         )
+    with contextlib.suppress(PermissionError, ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     program = Program(name, process, output)
     try:
         yield program

@@ -2,17 +2,20 @@
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from string import Template
 from types import MappingProxyType
 
 import msgspec
+import trio
 
 from gateway.calls.record import CallRecord
 from gateway.traces.reader import Trace
@@ -21,13 +24,23 @@ from tests.peers.listening import read_channels
 from tests.peers.ports import free_ports, is_bound
 from tests.peers.processes import Program, running
 
-__all__ = ["CallFolder", "Gateway", "gateway_command", "serving"]
+__all__ = [
+    "CallFolder",
+    "Gateway",
+    "Outbound",
+    "call_folders",
+    "calling",
+    "gateway_command",
+    "run_gateway",
+    "serving",
+]
 
 _ROOT = Path(__file__).parents[2]
 _OURS = ("GATEWAY_", "TRUNK_", "TWILIO_")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _RTP_PORTS = 200
 _START_S = 15
+_UNFELT_MS = 10  # within a tenth of a second: half of what a packet takes
 _RECORDED_S = 5
 
 # Each test adds its trunks. A number stays what was dialled, so that a call can be found by it.
@@ -37,7 +50,7 @@ port = 0
 [private]
 port = 0
 [voice]
-backend = "$voice"
+backend = "echo"
 [calls]
 folder = "calls"
 [traces]
@@ -79,13 +92,16 @@ class CallFolder:
 
     @property
     def digits(self) -> str:
-        return "".join(line.fields["digit"] for line in self.record.lines if line.what == "digit.pressed")
+        """The keys that the voice was told of."""
+        return "".join(re.findall(r"\[DTMF\] (.)", (self.path / "outputs.jsonl").read_text()))
 
     @property
     def traced(self) -> list[str]:
         """The texts of the trace's carrier port, in order."""
         with Trace(self.path) as trace:
-            return [data for entry, data in trace.entries() if entry.port == "carrier" and isinstance(data, str)]
+            return [
+                data for entry, data in trace.entries() if entry.port == "carrier" and isinstance(data, str)
+            ]
 
     def __str__(self) -> str:
         return f"{self.path.name}: {self.record.totals()}\n" + "\n".join(
@@ -95,13 +111,18 @@ class CallFolder:
 
 @dataclass
 class Gateway:
-    """`sip`, `tls`: its ports. `statuses`: that it ended with, once it has."""
+    """`sip`, `tls`, `rtp`: its ports. `status`: that it ended with, once it has.
+
+    `withheld_ms`: how long it was kept from a processor when that was for long: no call of it can sound better.
+    """
 
     program: Program
     folder: Path
     sip: int
     tls: int
-    statuses: list[int] = field(default_factory=list)
+    rtp: range
+    status: int | None = None
+    withheld_ms: float = 0.0
 
     @property
     def log(self) -> str:
@@ -109,7 +130,7 @@ class Gateway:
 
     def folders(self) -> list[CallFolder]:
         """Of all calls that are over."""
-        return [CallFolder(path.parent) for path in sorted((self.folder / "calls").glob("*/call.json"))]
+        return call_folders(self.folder / "calls")
 
     def calls_to(self, number: str) -> list[CallFolder]:
         return [call for call in self.folders() if call.record.called == number]
@@ -125,12 +146,31 @@ class Gateway:
         await self.program.until(are_there, _RECORDED_S, f"{count} calls to {number} are recorded")
         return self.calls_to(number)
 
+    def replayed(self) -> subprocess.CompletedProcess[str]:
+        """All its calls fed to new cores, by the command that an operator has for it."""
+        return run_gateway("replay", *(str(call.path) for call in self.folders()), folder=self.folder)
+
+    async def watch(self) -> None:
+        """Keep `withheld_ms` until cancelled."""
+        before_s = self.program.withheld_s
+        while True:
+            await trio.sleep(0.1)
+            now_s = self.program.withheld_s
+            self.withheld_ms += max(0.0, 1000 * (now_s - before_s) - _UNFELT_MS)
+            before_s = now_s
+
     async def end(self) -> int:
         """Have it end at once, whatever goes on; its exit status."""
         self.program.signal(signal.SIGTERM)
-        await self.program.says("draining", 3)
+        await self.program.says("gateway.draining", 5)
+        with trio.move_on_after(0.5):  # without calls it has gone before a second signal comes
+            return await self.program.process.wait()
         self.program.signal(signal.SIGTERM)
         return await self.program.ends(8)
+
+    def drain(self) -> None:
+        """Have it end once its calls are over."""
+        self.program.signal(signal.SIGTERM)
 
 
 @asynccontextmanager
@@ -140,36 +180,101 @@ async def serving(
     trunks: str,
     plan: str,
     certificates: Certificates,
-    voice: str = "echo",
     secrets: Mapping[str, str] = _NOTHING,
     name: str = "gateway",
+    sip: int = 0,
+    tls: int = 0,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that takes calls on free ports while the block lasts. `trunks`: TOML; so is `plan`.
+    """A gateway that takes calls while the block lasts. `trunks`: TOML; so is `plan`.
 
-    `secrets`: for its environment. In `trunks`, `$sip` is its own port.
+    `secrets`: for its environment. `sip`, `tls`: its ports, if it matters.
     """
-    sip, tls = free_ports(), free_ports()
-    rtp = free_ports(_RTP_PORTS, step=2)
-    settings = _SETTINGS.substitute(
-        voice=voice,
+    sip, tls = sip or free_ports(), tls or free_ports()
+    rtp = _rtp_ports()
+    _write(folder, _settings(sip, tls, rtp, certificates) + trunks, plan)
+    variables = {**environment(), **secrets}
+    async with running(name, gateway_command("serve"), folder=folder, variables=variables) as program:
+        await program.until(lambda: all(map(is_bound, (sip, tls))), _START_S, "the SIP door is open")
+        gateway = Gateway(program, folder, sip, tls, rtp)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(gateway.watch)
+            yield gateway
+            nursery.cancel_scope.cancel()
+        if program.process.poll() is None:
+            gateway.status = await gateway.end()
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """One `gateway call`. `folder`: with the calls folder in it."""
+
+    program: Program
+    folder: Path
+
+    @property
+    def call(self) -> CallFolder:
+        """Of its one call, once that is over."""
+        (call,) = call_folders(self.folder / "calls")
+        return call
+
+
+@asynccontextmanager
+async def calling(
+    folder: Path,
+    callee: str,
+    *options: str,
+    trunks: str,
+    plan: str,
+    certificates: Certificates,
+    secrets: Mapping[str, str] = _NOTHING,
+) -> AsyncIterator[Outbound]:
+    """The command that places one call, run in `folder`; stopped when the block is left."""
+    _write(folder, _settings(free_ports(), free_ports(), _rtp_ports(), certificates) + trunks, plan)
+    variables = {**environment(), **secrets}
+    command = gateway_command("call", callee, *options)
+    async with running("gateway", command, folder=folder, variables=variables) as program:
+        yield Outbound(program, folder)
+
+
+def _rtp_ports() -> range:
+    first = free_ports(_RTP_PORTS, step=2)
+    return range(first, first + _RTP_PORTS)
+
+
+def _settings(sip: int, tls: int, rtp: range, certificates: Certificates) -> str:
+    return _SETTINGS.substitute(
         sip=sip,
         tls=tls,
-        first_rtp=rtp,
-        last_rtp=rtp + _RTP_PORTS - 1,
+        first_rtp=rtp[0],
+        last_rtp=rtp[-1],
         certificate=certificates.certificate,
         key=certificates.key,
         ca=certificates.ca,
     )
+
+
+def _write(folder: Path, settings: str, plan: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "gateway.toml").write_text(settings + Template(trunks).safe_substitute(sip=sip))
+    (folder / "gateway.toml").write_text(settings)
     (folder / "plan.toml").write_text(plan)
-    variables = {**environment(), **secrets}
-    async with running(name, gateway_command("serve"), folder=folder, variables=variables) as program:
-        await program.until(lambda: all(map(is_bound, (sip, tls))), _START_S, "the SIP door is open")
-        gateway = Gateway(program, folder, sip, tls)
-        yield gateway
-        if program.process.poll() is None:
-            gateway.statuses.append(await gateway.end())
+
+
+def run_gateway(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself, in `folder`, with the settings there."""
+    return subprocess.run(
+        gateway_command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment(),
+    )
+
+
+def call_folders(folder: Path) -> list[CallFolder]:
+    return [CallFolder(path.parent) for path in sorted(folder.glob("*/call.json"))]
 
 
 def gateway_command(*arguments: str) -> list[str]:
@@ -180,5 +285,3 @@ def environment() -> dict[str, str]:
     """This process's, without what sets a gateway."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return {**kept, "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.peers.ports import free_ports, is_bound
 from tests.peers.processes import Program, running
 
-__all__ = ["CAPTURES", "SippDone", "called_by", "call", "missing"]
+__all__ = ["CAPTURES", "Player", "SippDone", "call", "called_by", "missing"]
 
 CAPTURES = Path("/usr/share/sip-tester")
 """What Debian's package brings: speech in packets of 30 ms, and a key each as RFC 4733 has it."""
@@ -51,6 +51,34 @@ class SippDone:
         return f"sipp {self.name}: {counts}\n{self.errors}\n{self.messages[-6000:]}"
 
 
+@dataclass(frozen=True)
+class Player:
+    """A sipp that runs."""
+
+    name: str
+    program: Program
+    folder: Path
+    media_port: int
+    longest_s: float
+
+    async def done(self) -> SippDone:
+        """Wait until its scenario is over."""
+        exit_status = await self.program.ends(self.longest_s + 5)
+        counts = _counts(self._file("csv"))
+        if counts is None:
+            raise self.program.failed("no statistics")
+        messages, errors = _text(self._file("messages")), _text(self._file("errors"))
+        return SippDone(self.name, exit_status, *counts, messages, errors, self.media_port)
+
+    async def rings(self) -> None:
+        """Wait until it has sent 180."""
+        messages = self._file("messages")
+        await self.program.until(lambda: "180 Ringing" in _text(messages), 10, "it rings")
+
+    def _file(self, kind: str) -> Path:
+        return self.folder / f"{self.name}.{kind}"
+
+
 async def call(
     name: str,
     scenario: str,
@@ -63,10 +91,11 @@ async def call(
     longest_s: float = 20,
 ) -> SippDone:
     """Call the server on port `to` of this machine. `host`: the address that we call from."""
+    options = [*options, "-s", service, f"{_HOST}:{to}"]
     async with _playing(
-        name, scenario, folder, [*options, "-s", service, f"{_HOST}:{to}"], host, free_ports(), longest_s
-    ) as (program, media_port):
-        return await _outcome(name, program, folder, media_port, longest_s)
+        name, scenario, folder=folder, host=host, port=free_ports(), options=options, longest_s=longest_s
+    ) as player:
+        return await player.done()
 
 
 @asynccontextmanager
@@ -79,52 +108,48 @@ async def called_by(
     host: str = _HOST,
     options: Sequence[str] = (),
     longest_s: float = 30,
-) -> AsyncIterator["Callee"]:
+) -> AsyncIterator[Player]:
     """Somebody on `port` who can be called while the block lasts."""
-    async with _playing(name, scenario, folder, options, host, port, longest_s) as (program, media_port):
-        await program.until(lambda: is_bound(port), 5, f"port {port} is open")
-        yield Callee(name, program, folder, media_port, longest_s)
-
-
-@dataclass(frozen=True)
-class Callee:
-    name: str
-    program: Program
-    folder: Path
-    media_port: int
-    longest_s: float
-
-    async def done(self) -> SippDone:
-        """Wait until it has been called and its scenario is over."""
-        return await _outcome(self.name, self.program, self.folder, self.media_port, self.longest_s)
+    async with _playing(
+        name, scenario, folder=folder, host=host, port=port, options=options, longest_s=longest_s
+    ) as player:
+        await player.program.until(lambda: is_bound(port), 5, f"port {port} is open")
+        yield player
 
 
 @asynccontextmanager
 async def _playing(
-    name: str, scenario: str, folder: Path, options: Sequence[str], host: str, port: int, longest_s: float
-) -> AsyncIterator[tuple[Program, int]]:
-    folder.mkdir(parents=True, exist_ok=True)
+    name: str,
+    scenario: str,
+    *,
+    folder: Path,
+    host: str,
+    port: int,
+    options: Sequence[str],
+    longest_s: float,
+) -> AsyncIterator[Player]:
     (folder / f"{name}.xml").write_text(scenario)
     media_port = free_ports(4, step=2)
-    command: list[str | Path] = ["sipp", "-sf", folder / f"{name}.xml", "-i", host, "-mi", host, "-p", str(port)]
+    command: list[str | Path] = [
+        "sipp",
+        "-sf",
+        folder / f"{name}.xml",
+        "-i",
+        host,
+        "-mi",
+        host,
+        "-p",
+        str(port),
+    ]
     command += ["-mp", str(media_port), "-nostdin", "-timeout", f"{longest_s:g}s", "-timeout_error"]
     command += ["-trace_msg", "-message_file", folder / f"{name}.messages"]
     command += ["-trace_err", "-error_file", folder / f"{name}.errors"]
     command += ["-trace_stat", "-stf", folder / f"{name}.csv", "-fd", "1"]
-    command += [*options]
+    command += options
     if "-m" not in options:
         command += ["-m", "1"]
     async with running(name, command, folder=folder) as program:
-        yield program, media_port
-
-
-async def _outcome(name: str, program: Program, folder: Path, media_port: int, longest_s: float) -> SippDone:
-    exit_status = await program.ends(longest_s + 5)
-    counts = _counts(folder / f"{name}.csv")
-    if counts is None:
-        raise program.failed("no statistics")
-    messages, errors = (_text(folder / f"{name}.{kind}") for kind in ("messages", "errors"))
-    return SippDone(name, exit_status, *counts, messages, errors, media_port)
+        yield Player(name, program, folder, media_port, longest_s)
 
 
 def _counts(path: Path) -> tuple[int, int] | None:

@@ -13,11 +13,13 @@ __all__ = [
     "ack",
     "ack_refusal",
     "answer",
+    "be_cancelled",
     "bye",
     "cancel",
+    "challenge",
     "confirm",
-    "either_ending",
     "expect",
+    "hang_up_called",
     "invite",
     "invite_again",
     "notify",
@@ -31,8 +33,10 @@ __all__ = [
     "respond_in_dialog",
     "scenario",
     "sdp",
+    "take",
 ]
 
+_KNOWN, _OVER = 1, 2  # labels: numbers are what every version of sipp takes
 _SDP = "application/sdp"
 AUDIO = ("8 PCMA/8000", "0 PCMU/8000", "101 telephone-event/8000")
 
@@ -63,7 +67,7 @@ ANSWER = sdp(codecs=("8 PCMA/8000", "101 telephone-event/8000"))
 
 
 def scenario(name: str, *steps: str) -> str:
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name={quoteattr(name)}>\n{"".join(steps)}</scenario>\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name={quoteattr(name)}>\n{"".join(steps)}<label id="{_OVER}"/>\n</scenario>\n'
 
 
 # -- who calls ----------------------------------------------------------------------------------------
@@ -88,7 +92,9 @@ def invite_again(cseq: int, body: str) -> str:
     return request("INVITE", cseq, body=body)
 
 
-def request(method: str, cseq: int, *headers: str, body: str = "", kind: str = _SDP) -> str:
+def request(
+    method: str, cseq: int, *headers: str, body: str = "", kind: str = _SDP, transaction: str = ""
+) -> str:
     """A request of a caller within the dialog. `kind`: of the body."""
     return _send(
         f"{method} [next_url] SIP/2.0",
@@ -104,6 +110,7 @@ def request(method: str, cseq: int, *headers: str, body: str = "", kind: str = _
         body,
         kind=kind,
         retransmits=method != "ACK",
+        transaction=transaction,
     )
 
 
@@ -124,7 +131,9 @@ def ack_refusal(cseq: int = 1) -> str:
 def notify(cseq: int, status: str, state: str) -> str:
     """How a transfer goes, to whom asked for it (RFC 3515 §2.4.5)."""
     headers = ("Event: refer", f"Subscription-State: {state}")
-    return request("NOTIFY", cseq, *headers, body=f"SIP/2.0 {status}\r\n", kind="message/sipfrag") + expect(200)
+    return request("NOTIFY", cseq, *headers, body=f"SIP/2.0 {status}\r\n", kind="message/sipfrag") + expect(
+        200
+    )
 
 
 def cancel(cseq: int = 1) -> str:
@@ -134,27 +143,9 @@ def cancel(cseq: int = 1) -> str:
     )
 
 
-def either_ending() -> str:
-    """Behind a CANCEL that the answer may have crossed (RFC 3261 §9.1): refused with 487, or hung up."""
-    ended = '<recv response="487" next="refused" optional="true"/>\n'
-    any_200 = '<recv response="200" rrs="true"/>\n'
-    return (
-        '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
-        + any_200
-        + '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n'
-        + ended
-        + any_200
-        + ack()
-        + bye()
-        + '<nop next="over"/>\n<label id="refused"/>\n'
-        + ack_refusal()
-        + '<label id="over"/>\n'
-    )
-
-
 def bye(cseq: int = 2) -> str:
-    """Hang up, and have it confirmed."""
-    return request("BYE", cseq) + expect(200)
+    """Hang up, and have it confirmed: not by the 200 of the INVITE, which comes again when its ACK was lost."""
+    return request("BYE", cseq, transaction="bye") + expect(200, transaction="bye")
 
 
 # -- who is called ------------------------------------------------------------------------------------
@@ -192,12 +183,62 @@ def confirm() -> str:
 
 def answer(body: str = ANSWER, *headers: str) -> str:
     """Take an INVITE: ring, answer, and have it acknowledged."""
-    return receive("INVITE") + respond(180, "Ringing") + respond(200, "OK", *headers, body=body) + receive("ACK")
+    return receive("INVITE") + take(body, *headers)
+
+
+def be_cancelled() -> str:
+    """Ring until the caller gives up (RFC 3261 §9.2)."""
+    kept = '<ereg regexp=".*" search_in="hdr" header="CSeq:" assign_to="invited"/>'
+    return (
+        f'<recv request="INVITE"><action>{kept}</action></recv>\n'
+        + respond(180, "Ringing")
+        + receive("CANCEL")
+        + respond(200, "OK")
+        + respond(487, "Request Terminated", cseq="CSeq:[$invited]")
+        + receive("ACK")
+    )
+
+
+def take(body: str = ANSWER, *headers: str) -> str:
+    """Take the INVITE that came last."""
+    kept = "".join(
+        f'<ereg regexp=".*" search_in="hdr" header="{header}:" assign_to="{name}"/>'
+        for header, name in (("From", "them"), ("To", "us"))
+    )
+    acknowledged = (
+        f'<recv request="ACK" rrs="true"><action>{kept}</action></recv>\n<Reference variables="them,us"/>\n'
+    )
+    return respond(180, "Ringing") + respond(200, "OK", *headers, body=body) + acknowledged
+
+
+def challenge(user: str, password: str) -> str:
+    """Ask the caller for a password, and refuse him with 403 when it is wrong. The next step is for who knew it.
+
+    sipp verifies what answers a 401 alone.
+    """
+    row = 'WWW-Authenticate: Digest realm="carrier", nonce="5f1c0e8a2b", qop="auth", algorithm=MD5'
+    check = f'<verifyauth assign_to="known" username="{user}" password="{password}"/>'
+    return (
+        receive("INVITE")
+        + respond(401, "Unauthorized", row)
+        + receive("ACK")
+        + f'<recv request="INVITE" rrs="true"><action>{check}</action></recv>\n'
+        + f'<nop test="known" next="{_KNOWN}"/>\n'
+        + respond(403, "Forbidden")
+        + receive("ACK").replace("<recv ", f'<recv next="{_OVER}" ')
+        + f'<label id="{_KNOWN}"/>\n'
+    )
 
 
 def refuse(status: int, reason: str, *headers: str) -> str:
     """Do not take an INVITE."""
     return receive("INVITE") + respond(status, reason, *headers) + receive("ACK")
+
+
+def hang_up_called() -> str:
+    """Who was called ends the call, which he has answered."""
+    rows = [_VIA, "[routes]", "From:[$us]", "To:[$them]", "CSeq: 1 BYE", _CONTACT]
+    return _send("BYE [next_url] SIP/2.0", rows, call_id="[last_Call-ID:]") + expect(200)
 
 
 def receive_bye() -> str:
@@ -213,11 +254,14 @@ def receive(method: str, *, where: str = "", matches: str = "", optional: bool =
     return f'<recv request="{method}" rrs="true"{options}>{_check(where, matches)}</recv>\n'
 
 
-def expect(status: int, *, where: str = "", matches: str = "", challenge: bool = False) -> str:
+def expect(
+    status: int, *, where: str = "", matches: str = "", challenge: bool = False, transaction: str = ""
+) -> str:
     """A final response that has to come, whatever provisional ones come before it."""
     maybe = "".join(f'<recv response="{early}" optional="true"/>\n' for early in (100, 180, 183))
-    auth = ' auth="true"' if challenge else ""
-    final = f'<recv response="{status}" rrs="true"{auth}>{_check(where, matches)}</recv>\n'
+    options = ' auth="true"' if challenge else ""
+    options += f' response_txn="{transaction}"' if transaction else ""
+    final = f'<recv response="{status}" rrs="true"{options}>{_check(where, matches)}</recv>\n'
     return (maybe if status != 100 else "") + final
 
 
@@ -255,6 +299,7 @@ def _send(
     kind: str = _SDP,
     retransmits: bool = True,
     call_id: str = "Call-ID: [call_id]",
+    transaction: str = "",
 ) -> str:
     lines = [first, *rows, call_id]
     if not first.startswith("SIP/2.0"):
@@ -263,5 +308,6 @@ def _send(
         lines.append(f"Content-Type: {kind}")
     lines += ["Content-Length: [len]", "", body]
     text = "\n".join(lines).replace("\r\n", "\n")
-    again = ' retrans="500"' if retransmits else ""
-    return f"<send{again}><![CDATA[\n{text}\n]]></send>\n"
+    options = ' retrans="500"' if retransmits else ""
+    options += f' start_txn="{transaction}"' if transaction else ""
+    return f"<send{options}><![CDATA[\n{text}\n]]></send>\n"

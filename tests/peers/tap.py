@@ -38,11 +38,6 @@ class Tap:
     def to(self, port: int) -> list[Datagram]:
         return [datagram for datagram in self.datagrams if datagram.target[1] == port]
 
-    def between(self, one: int, other: int) -> list[Datagram]:
-        """Both ways, between two ports."""
-        ends = {one, other}
-        return [each for each in self.datagrams if {each.source[1], each.target[1]} == ends]
-
 
 def is_allowed() -> bool:
     """Whether this process may look at what passes (CAP_NET_RAW); sipp needs the same to play a capture."""
@@ -121,5 +116,3 @@ def _parse(at_s: float, packet: bytes) -> Datagram:
         (socket.inet_ntoa(packet[16:20]), target),
         packet[udp + 8 : udp + length],
     )
-
-
