@@ -67,6 +67,29 @@ def demo(config: Path | None, exits: bool, caller: Path | None) -> None:
     sys.exit(trio.run(functools.partial(run_demo, config, os.environ, exits=exits, caller=caller)))
 
 
+@main.command()
+@config_option
+@click.argument("callee")
+@click.option(
+    "--dialplan", type=click.Path(path_type=Path), help="Whose plan it is (default: that of the settings)."
+)
+@click.option("--plan", help="The plan that runs when somebody answers (default: that of [default]).")
+@click.option("--header", "headers", multiple=True, help="'NAME: TEXT', one that the trunk lets through.")
+@click.option(
+    "--ring-s",
+    type=click.FloatRange(1, 300),
+    default=60,
+    show_default=True,
+    help="How long it may ring, in seconds.",
+)
+@settings_errors
+def call(**typed: Any) -> None:
+    """Call sip:NUMBER@TRUNK and have a plan run in the call. Ctrl-C hangs up."""
+    from gateway.outbound import CallWish, run_call
+
+    sys.exit(trio.run(run_call, CallWish(**typed), os.environ, click.echo))
+
+
 @main.command("realtime-server")
 @config_option
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free one.")

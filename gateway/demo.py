@@ -13,11 +13,11 @@ from gateway.audio.clip import convert, read_wav
 from gateway.audio.pauses import utterances
 from gateway.building import build_core
 from gateway.config import ConfigError, Secret
-from gateway.contracts import Fact
 from gateway.dialplan.plan import load
 from gateway.net.tasks import run_in_thread, unwrapped
 from gateway.process import Running, obey_signals, run_process
 from gateway.settings import Secrets, Settings, read_settings
+from gateway.story import Story
 from gateway.telemetry.log import configure
 from gateway.testing.fake_twilio import FakeTwilio, TwilioAccount
 from gateway.testing.handset import CallOver
@@ -49,51 +49,6 @@ _PATIENCE_S = 5.0
 _LONGEST_S = 180
 
 
-class Story:
-    """Prints what happens in the call, and remembers what the exit code depends on."""
-
-    def __init__(self) -> None:
-        self.call = ""
-        self.heard: list[str] = []
-        self.matched: list[str] = []
-        self.latencies_ms: list[int] = []
-        self._began = trio.current_time()
-
-    def watch(self, call: str, fact: Fact) -> None:
-        self.call = call
-        fields = fact.fields
-        match fact.name:
-            case "call.started":
-                self._began = trio.current_time()
-                self._tell("call", f"{CALLER_NUMBER} calls {CALLED_NUMBER}")
-            case "caller.said":
-                self.heard.append(fields["text"])
-                self._tell("caller", fields["text"] or "(nothing that could be understood)")
-            case "agent.said":
-                self._tell("agent", fields["text"])
-            case "turn.answered":
-                self.latencies_ms.append(fields["latency_ms"])
-                self._tell("", f"first audio {fields['latency_ms'] / 1000:.2f} s after the caller stopped")
-            case "response.ended" if "matched" in fields:
-                self.matched.append(fields["matched"])
-                self._tell("", f"understood as: {fields['matched']}")
-            case "agent.interrupted":
-                heard_s = fields["heard_low_ms"] / 1000
-                self._tell(
-                    "",
-                    f"the caller interrupts; the agent was cut after {heard_s:.1f} s: “{fields['text']} …”",
-                )
-            case "tool.called":
-                self._tell("", f"the agent calls {fields['tool']}")
-            case "session.lost" | "clip.failed":
-                self._tell("", f"no voice: {fields['detail']}")
-            case "call.ending":
-                self._tell("call", f"ended: {fields['reason']}")
-
-    def _tell(self, who: str, what: str) -> None:
-        say(f"{trio.current_time() - self._began:7.2f} s  {who:8}{what}")
-
-
 async def run_demo(
     config: Path | None, environ: Mapping[str, str], *, exits: bool, caller: Path | None
 ) -> int:
@@ -110,7 +65,7 @@ async def run_demo(
     parts = _recording(caller or _CALLER)
     dialplan = load(_plans(Path(settings.dialplan.path)))
     log = configure(sys.stderr, level="error" if settings.log.level == "info" else settings.log.level)
-    story = Story()
+    story = Story(say, opening=f"{CALLER_NUMBER} calls {CALLED_NUMBER}")
     with unwrapped():
         async with trio.open_nursery() as nursery:
             voice = choose_voice(settings.voice, dialplan, run_in_thread, secrets.openai_api_key)

@@ -1,11 +1,11 @@
-"""A call that may begin: who calls whom by which carrier, and whether it is let in."""
+"""A call that may begin: who calls whom by which carrier, and whether it can."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-__all__ = ["Admission", "Admit", "NewCall", "Refuse"]
+__all__ = ["Admission", "Admit", "NewCall", "NotPlaced", "Refuse"]
 
 
 class NewCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,3 +37,7 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 Admission = Admit | Refuse
+
+
+class NotPlaced(Exception):
+    """A call of ours that could not even begin: nobody rang. The text says why, without any number."""

@@ -10,17 +10,19 @@ drain, refuses new ones, and closes when the last call is gone.
 
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import httpx
 import structlog
 import trio
 
 from gateway.building import CallBuilder
-from gateway.calls.call import Services
+from gateway.calls.call import Call, Services
 from gateway.calls.measures import Measures
+from gateway.calls.record import CallRecord
 from gateway.calls.repair import repair_recordings
 from gateway.calls.shipped_clips import load_clip
 from gateway.calls.supervisor import Supervisor
@@ -30,7 +32,7 @@ from gateway.config import ConfigError
 from gateway.contracts import CallLeg, EndReason, Fact, RunBlocking, VoiceBackend
 from gateway.dialplan.plan import Dialplan, Plan
 from gateway.dialplan.routing import route
-from gateway.incoming import Admission, Admit, NewCall, Refuse
+from gateway.incoming import Admission, Admit, NewCall, NotPlaced, Refuse
 from gateway.net.doors import Door, open_door
 from gateway.net.pacing import PacingClock
 from gateway.settings import Secrets, Settings
@@ -43,6 +45,8 @@ __all__ = ["Gateway", "Parts", "Synthesize", "Watch"]
 
 Synthesize = Callable[[str, str | None], Awaitable[bytes]]
 Watch = Callable[[str, Fact], None]
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +125,9 @@ class Gateway:
                 plumbing.start_soon(backend.run)
             plumbing.start_soon(self.supervisor.flush)
             plumbing.start_soon(watch_loop, self._metrics, self._log)
-            if self.sip is not None:
-                await plumbing.start(self.sip.run)
             async with trio.open_nursery() as self._calls, trio.open_nursery() as self._doors:
+                if self.sip is not None:  # last: who calls at once finds a place among the calls
+                    await plumbing.start(self.sip.run)
                 task_status.started()
                 await trio.sleep_forever()  # until drained
             plumbing.cancel_scope.cancel()
@@ -173,6 +177,9 @@ class Gateway:
             self.force()
             with trio.move_on_after(_END_S):
                 await self.supervisor.idle()
+        if self.sip is not None:
+            with trio.move_on_after(_PARTING_S):
+                await self.sip.parted()
         if self._doors is not None and self._calls is not None:
             self._doors.cancel_scope.cancel()
             self._calls.cancel_scope.deadline = trio.current_time() + _END_S
@@ -193,7 +200,9 @@ class Gateway:
         return Admit()
 
     def _coming(self) -> int:
-        return self._twilio.coming() if self._twilio is not None else 0
+        """How many calls were let in, or are to be placed, that nobody hosts yet."""
+        by_twilio = self._twilio.coming() if self._twilio is not None else 0
+        return by_twilio + (self.sip.coming if self.sip is not None else 0)
 
     def _refuse(
         self,
@@ -212,16 +221,74 @@ class Gateway:
     async def host(self, leg: CallLeg, new: NewCall, plan: Plan | None = None) -> EndReason | None:
         """Have a call as long as it lasts: how it ended; None: it could not even begin. `plan`: not the dialplan's."""
         plan = plan or self._plan_for(new)
-        if plan is None or self._builder is None:
+        if plan is None:
             raise AssertionError("a call was admitted that has no plan")
+        built = self._build(leg, new, plan)
+        if built is None:
+            return None
+        call, folder = built
+        await self.supervisor.host(call, folder)
+        return call.reason
+
+    async def call(
+        self, callee: str, plan: Plan, *, headers: Mapping[str, str] = _NO_HEADERS, ring_s: float = 60.0
+    ) -> CallRecord:
+        """Call somebody, and have `plan` run when he answers: the call's record, once it is over.
+
+        `callee`: `sip:+15551230001@trunk`, where the host is the name of a trunk. `headers`: for it, of those that the
+        trunk's settings let through. `ring_s`: how long it may ring. Whoever is cancelled here hangs up. Raises
+        `NotPlaced` if nobody could be rung; who is busy, refuses or does not answer makes a call that has ended so.
+        """
+        if self.sip is None:
+            raise NotPlaced("sip.listen is empty: there is no SIP")
+        if self.supervisor.draining:
+            raise NotPlaced("the gateway drains")
+        if self.supervisor.full(self._coming()):
+            raise NotPlaced(f"the gateway has at most {self._settings.calls.max_active} calls")
+        if plan.rejection is not None:
+            raise NotPlaced(f"the plan {plan.name} takes no call: {plan.rejection}")
+        placed = _Placed()
+
+        async def host(leg: CallLeg, new: NewCall) -> None:
+            await self._host_placed(placed, leg, new, plan, ring_s)
+
+        await self.sip.place(callee, headers, host)
+        try:
+            await placed.over.wait()
+        finally:
+            placed.unwanted = True
+            if placed.call is not None and not placed.over.is_set():
+                placed.call.hang_up(EndReason.OPERATOR)
+        if placed.call is None:
+            raise NotPlaced("the call could not be built; the log says why")
+        return placed.call.record
+
+    async def _host_placed(
+        self, placed: "_Placed", leg: CallLeg, new: NewCall, plan: Plan, ring_s: float
+    ) -> None:
+        try:
+            built = self._build(leg, new, plan) if not placed.unwanted else None
+            if built is None:
+                return
+            placed.call, folder = built
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_ring_out, placed.call, ring_s)
+                await self.supervisor.host(placed.call, folder)
+                nursery.cancel_scope.cancel()
+        finally:
+            placed.over.set()
+
+    def _build(self, leg: CallLeg, new: NewCall, plan: Plan) -> tuple[Call, Path | None] | None:
+        """A call to be hosted, and its folder. None: it could not be built."""
+        if self._builder is None:
+            raise AssertionError("the gateway does not run")
         try:
             call, folder = self._builder.build(leg, new, plan)
         except Exception:  # noqa: BLE001 - containment: the carrier tells this caller that we are sorry
             self._log.exception("call.not_built", carrier_call=new.carrier_call)
             return None
         self._measures.began(call.record)
-        await self.supervisor.host(call, folder)
-        return call.reason
+        return call, folder
 
     async def _host(self, leg: CallLeg, new: NewCall) -> None:
         await self.host(leg, new)
@@ -296,5 +363,22 @@ class Gateway:
         )
 
 
+@dataclasses.dataclass(slots=True)
+class _Placed:
+    """A call of ours, and who waits for it. `call`: once it has begun."""
+
+    over: trio.Event = dataclasses.field(default_factory=trio.Event)
+    call: Call | None = None
+    unwanted: bool = False
+
+
+async def _ring_out(call: Call, ring_s: float) -> None:
+    """Hang up if nobody answers in time."""
+    await trio.sleep(ring_s)
+    if "call.started" not in call.record.counts:
+        call.hang_up(EndReason.NO_ANSWER)
+
+
 _END_S = 7.0  # a teardown has two seconds to be polite, two for the trace and two for the record
+_PARTING_S = 4.0  # a BYE over UDP is sent at 0, 0.5, 1.5 and 3.5 s until somebody says that he knows
 _LOOK_S = 0.2

@@ -133,7 +133,9 @@ class Keeper:
                 deadline.deadline = float("inf")
                 if request.session not in self._wires:
                     return
-                if isinstance(connection, c.PromptVoice):  # a task a message each way costs more than the message
+                if isinstance(
+                    connection, c.PromptVoice
+                ):  # a task a message each way costs more than the message
                     wire.prompt = connection
                 self._feed_command(c.VoiceOpened(session=request.session))
                 if wire.prompt is not None:

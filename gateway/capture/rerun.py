@@ -11,7 +11,6 @@ import trio
 
 from gateway.building import build_core
 from gateway.capture.caller import RecordedCall, RecordedCaller, read_caller
-from gateway.capture.story import Story
 from gateway.carriers.sip.settings import SipSettings
 from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
@@ -22,6 +21,7 @@ from gateway.incoming import NewCall
 from gateway.net.tasks import run_in_thread, unwrapped
 from gateway.serve import Gateway, Parts
 from gateway.settings import DialplanPath, Secrets, Settings, read_settings
+from gateway.story import Story
 from gateway.telemetry.log import configure
 from gateway.telemetry.metrics import Metrics
 from gateway.traces import replay, report_lines

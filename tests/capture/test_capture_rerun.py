@@ -14,7 +14,6 @@ from gateway.capture.caller import RecordedCall, read_caller
 from gateway.capture.calls import Side
 from gateway.capture.importing import import_calls
 from gateway.capture.rerun import place_call, plan_for
-from gateway.capture.story import Story
 from gateway.capture.survey import survey
 from gateway.config import ConfigError
 from gateway.contracts import Agent, EndReason, Fact, RequestFailed
@@ -24,6 +23,7 @@ from gateway.dialplan.actions.reject import Reject
 from gateway.dialplan.plan import Dialplan, Plan, Route
 from gateway.serve import Parts
 from gateway.settings import Calls, Settings
+from gateway.story import Story
 from gateway.telemetry.log import configure
 from gateway.telemetry.metrics import Metrics
 from gateway.testing.live import inline

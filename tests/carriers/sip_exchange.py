@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -13,7 +13,7 @@ import trio
 from gateway.carriers.sip.agent_loop import AgentLoop
 from gateway.carriers.sip.call_parts import CallParts
 from gateway.carriers.sip.leg import SipLeg
-from gateway.carriers.sip.leg_messages import CallOver, FromSip, decode
+from gateway.carriers.sip.leg_messages import CallOver, FromSip, MediaFailed, decode
 from gateway.carriers.sip.settings import TrunkSettings
 from gateway.carriers.sip.switchboard import Switchboard
 from gateway.carriers.sip.transport import Unreachable
@@ -27,38 +27,37 @@ from gateway.wire.sip.parser import parse_datagram
 from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.routing import Addresses
 from gateway.wire.sip.uri import SipUri
-from gateway.wire.sip.user_agent import Called, Event, Passed, SessionSaid, UserAgent
+from gateway.wire.sip.user_agent import Event, Replied, UserAgent
 from tests.carriers.fake_media_ports import FakeMediaPorts
 from tests.carriers.sip_sides import Side
 from tests.wire.sip.sip_agents import PORT, Network
 
 __all__ = ["Exchange", "Hosted", "exchange"]
 
-T = TypeVar("T")
-
 US, THEM = "us", "them"
 _STEP_S = 0.005
 
 
 class Hosted:
-    """A call that was hosted, as the call core would: `told` is what came, `over` when nothing is left of it."""
+    """A call that is hosted, without a core. `told`: what came, until it was over. `patience`: of who hosts it."""
 
     def __init__(self, leg: SipLeg, new: NewCall) -> None:
         self.leg = leg
         self.new = new
         self.told: list[FromSip] = []
         self.last_words: list[FromSip] = []
-        self.over = trio.Event()
+        self.patience = trio.CancelScope()
 
-    def heard(self, kind: type[T]) -> list[T]:
+    def heard(self, kind: Any) -> list[Any]:
         return [message for message in self.told if isinstance(message, kind)]
 
     async def listen(self) -> None:
-        """Until it is over."""
-        while not self.heard(CallOver):
-            data = await self.leg.receive()
-            if isinstance(data, str):
-                self.told.append(decode(data))
+        """Until it is over, or there is no patience any more."""
+        with self.patience:
+            while not self.heard(CallOver | MediaFailed):
+                data = await self.leg.receive()
+                if isinstance(data, str):
+                    self.told.append(decode(data))
 
     async def leave(self, reason: EndReason) -> None:
         await self.leg.finish(reason)
@@ -67,19 +66,16 @@ class Hosted:
 
 
 async def answer(hosted: Hosted) -> None:
-    """Take the call, and hang up when it is over."""
-    try:
-        await hosted.leg.answer()
-        await hosted.listen()
-    finally:
-        with trio.CancelScope(shield=True):
-            await hosted.leave(EndReason.PLAN_ENDED)
+    """Take the call, and leave it when it is over."""
+    await hosted.leg.answer()
+    await hosted.listen()
+    await hosted.leave(EndReason.PLAN_ENDED)
 
 
 class Exchange:
     """`them`: the far end, whose trunk is `trunk`. `hosts`: what is done with each call. `admission`: of each that comes.
 
-    `errors`: of who hosted. `down`: the trunk cannot be reached.
+    `errors`: of who hosted. `down`: the trunk cannot be reached; `reach_s`: how long it takes to find out.
     """
 
     def __init__(self, trunk: dict[str, Any], most_ports: int) -> None:
@@ -94,7 +90,6 @@ class Exchange:
         self.reach_s = 0.0
         self.media = FakeMediaPorts(most_ports)
         self.metrics = Metrics()
-        self.loses: Callable[[bytes], bool] = lambda _data: False
         self._host = self.network.host_of(US)
         rng = random.Random(1)
         self.trunks = Trunks(
@@ -164,13 +159,11 @@ class Exchange:
         assert isinstance(leg, SipLeg)
         hosted = Hosted(leg, new)
         self.calls.append(hosted)
-        try:
-            await self.hosts(hosted)
-        finally:
-            hosted.over.set()
+        await self.hosts(hosted)
 
     def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
-        assert self.nursery is not None
+        if self.nursery is None:
+            raise RuntimeError("nobody hosts any more")
         self.nursery.start_soon(self._contained, task, *args)
 
     async def _contained(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
@@ -196,8 +189,7 @@ class Exchange:
     # -- what the loop has in the place of sockets and the DNS
 
     def send(self, flow: Flow, data: bytes) -> bool:
-        if not self.loses(data):
-            self.network.send(US, self.network.name_at(flow.remote.host), data)
+        self.network.send(US, self.network.name_at(flow.remote.host), data)
         return True
 
     async def reach(self, target: Target) -> Flow:
@@ -210,22 +202,17 @@ class Exchange:
         await trio.lowlevel.checkpoint()
         return self.them.agent.find(uri)
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.loop.run, self.agent, cast("Any", self), cast("Any", self))
+            await nursery.start(self.loop.run, self.agent, self, self)
+            task_status.started()
             while True:
                 self.network.run(trio.current_time())
                 await trio.sleep(_STEP_S)
 
     def _happens(self, event: Event) -> None:
-        now = trio.current_time()
-        match event:
-            case Called():
-                self.switchboard.called(event, now)
-            case SessionSaid():
-                self.switchboard.said(event, now)
-            case Passed():
-                self.switchboard.passed(event)
+        assert not isinstance(event, Replied)
+        self.switchboard.happened(event, trio.current_time())
 
     def _flow_to(self, remote: Address) -> Flow:
         return Flow("UDP", Address(self._host, PORT), remote)
@@ -246,8 +233,9 @@ async def exchange(most_ports: int = 1000, **trunk: Any) -> AsyncIterator[Exchan
     """`trunk`: settings of the far end's."""
     exchange = Exchange(trunk, most_ports)
     async with trio.open_nursery() as plumbing:
-        plumbing.start_soon(exchange.run)
+        await plumbing.start(exchange.run)
         async with trio.open_nursery() as exchange.nursery:
+            hosting = exchange.nursery
             yield exchange
-            exchange.nursery.cancel_scope.cancel()
+            hosting.cancel_scope.cancel()
         plumbing.cancel_scope.cancel()

@@ -53,6 +53,9 @@ class User:
     def turned_away(self, first_line: bytes, flow: Flow) -> None:
         self._away.send_nowait((first_line, flow))
 
+    def flooded(self, flow: Flow) -> None:
+        raise AssertionError(f"too much from {flow}")
+
     def received(self, message: Message, flow: Flow) -> None:
         self._send.send_nowait(Heard(message, flow))
 

@@ -62,7 +62,7 @@ def test_no_label_can_explode() -> None:
             metric.labels(**dict.fromkeys(metric.known, f"value {number}"))
 
     values = {value for _, series in samples(metrics) for name, value in series if name != "le"}
-    assert len(labelled) == 11
+    assert len(labelled) == 13
     assert values == {labels.OTHER}
 
 

@@ -47,9 +47,9 @@ class Refusal(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Not worth a word. `sighting`: for the same line in the log that strangers have; None: enough were told."""
+    """Not worth a word. `sighting`: for the same line in the log that strangers have; None: enough were told, or it is none."""
 
-    why: Literal["stranger", "guesses"]
+    why: Literal["stranger", "guesses", "flood"]
     sighting: Sighting | None
 
 

@@ -11,7 +11,7 @@ from gateway.carriers.sip.dns import Dns
 from gateway.carriers.sip.flows import Flows
 from gateway.carriers.sip.transport import Message, Unreachable
 from gateway.wire.sip.flow import Flow
-from gateway.wire.sip.strangers import Strangers
+from gateway.wire.sip.strangers import Strangers, TokenBuckets
 from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Event, Find, Outgoing, Reach, Send, UserAgent
 
@@ -21,13 +21,15 @@ __all__ = ["AgentLoop"]
 _REACH_S: Final = 12.0
 # Until an alarm is looked at again that a bug has left as it was.
 _AFTER_BUG_S: Final = 1.0
+# Lines of the log that a peer can cause at will: so many a second of each, and so many at once.
+_TOLD: Final = (0.1, 5)
 
 
 class AgentLoop:
     """What `Flows` tells it goes to the `agent`; what that wants done is done; what happened goes to `happens`.
 
-    `strangers`: who is heard at all. `happens` raises nothing. `advance(now)` and `deadline()`: of what else has alarms.
-    What the user agent raises is logged: a bug in one message is no reason to stop reading.
+    `strangers`: who is heard at all. `advance(now)` and `deadline()`: of what else has alarms.
+    What the user agent raises, or they, is logged: a bug in one message is no reason to stop reading.
     """
 
     def __init__(
@@ -52,13 +54,22 @@ class AgentLoop:
         self._tasks: trio.Nursery | None = None
         self._alarm = trio.CancelScope()
         self._is_carrying = False
+        self._told = TokenBuckets(*_TOLD)
 
-    async def run(self, agent: UserAgent, flows: Flows, dns: Dns) -> NoReturn:
+    async def run(
+        self,
+        agent: UserAgent,
+        flows: Flows,
+        dns: Dns,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
         """Until cancelled. What comes before is dropped, and after it nothing is carried out any more."""
         self._agent, self._flows, self._dns = agent, flows, dns
         not_before = -math.inf
         try:
             async with trio.open_nursery() as self._tasks:
+                task_status.started()
                 while True:
                     self.carry()
                     deadline = max(self._next_deadline(), not_before)
@@ -97,7 +108,7 @@ class AgentLoop:
                         self._contained(self._do, agent, each)
                 else:
                     for event in events:
-                        self._happens(event)
+                        self._contained(self._happens, event)
         finally:
             self._is_carrying = False
         self._alarm.deadline = min(self._alarm.deadline, self._next_deadline())
@@ -113,6 +124,11 @@ class AgentLoop:
         if sighting is not None:
             self._log.warning("stranger.dropped", **sighting._asdict())
 
+    def flooded(self, flow: Flow) -> None:
+        self._dropped("flood")
+        if self._told.take(f"flood {flow.remote.host}", trio.current_time()):
+            self._log.warning("source.flooded", source=flow.remote.host, transport=flow.transport)
+
     def received(self, message: Message, flow: Flow) -> None:
         if self._agent is not None:
             self._contained(self._agent.receive, message, flow, trio.current_time())
@@ -120,7 +136,8 @@ class AgentLoop:
 
     def broken(self, flow: Flow, why: str) -> None:
         if self._agent is not None:
-            self._log.info("flow.broken", transport=flow.transport, peer=flow.remote.host, detail=why)
+            if self._told.take(f"broken {flow.remote.host}", trio.current_time()):
+                self._log.info("flow.broken", transport=flow.transport, peer=flow.remote.host, detail=why)
             self._contained(self._agent.broken, flow, trio.current_time())
             self.carry()
 

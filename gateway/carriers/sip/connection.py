@@ -1,10 +1,12 @@
 """One TCP or TLS connection as messages, from its first byte until it breaks."""
 
+import time
 from typing import Final
 
 import trio
 
-from gateway.carriers.sip.transport import TransportUser
+from gateway.carriers.sip.shares import Shares
+from gateway.carriers.sip.transport import Message, TransportUser
 from gateway.net.raw_stream import RawStream
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.flow import Flow
@@ -17,6 +19,8 @@ __all__ = ["Connection"]
 _FIRST_MESSAGE_S: Final = 10.0
 # Who keeps a connection for later sends a CRLF every two minutes (RFC 5626 §4.4.1); a call may be silent for long.
 _SILENCE_S: Final = 4 * 3600.0
+# Who has begun a message has it: one that comes byte by byte is nobody's. The longest takes a modem as long.
+_WHOLE_MESSAGE_S: Final = 10.0
 # What a peer may leave unread: it is cut off 2 s later anyway. Four of the longest messages.
 _OUTBOX_BYTES: Final = 262_144
 
@@ -24,7 +28,7 @@ _OUTBOX_BYTES: Final = 262_144
 class Connection:
     """`stream`: connected, and behind its handshake if it is TLS; it is ours now. `dialled`: by us.
 
-    `identities`: whom its certificate is for, if that was checked.
+    `identities`: whom its certificate is for, if that was checked. `shares`: of the time that reading may take.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Connection:
         stream: trio.abc.Stream,
         flow: Flow,
         user: TransportUser,
+        shares: Shares,
         *,
         dialled: bool,
         identities: tuple[str, ...] = (),
@@ -40,6 +45,7 @@ class Connection:
         self.identities = identities
         self._stream = RawStream(stream)
         self._user = user
+        self._shares = shares
         self._parser = StreamParser()
         self._keepalive = StreamKeepalive(trio.current_time()) if dialled else None
         patience_s = _SILENCE_S if dialled else _FIRST_MESSAGE_S
@@ -47,6 +53,7 @@ class Connection:
         self._outbox = bytearray()
         self._to_write = trio.Event()
         self._is_last = False  # what is in the outbox; then it ends
+        self._is_unfinished = False  # the message that has begun to come
 
     @property
     def is_open(self) -> bool:
@@ -98,31 +105,59 @@ class Connection:
                 self.end("the peer closed it")
                 return
             self._parser.receive_data(data)
-            self._hear()
+            if not await self._hear():
+                self._unfinished()
         self._is_last = True  # an answer that says why may be in it
         self._to_write.set()
 
-    def _hear(self) -> None:
-        """Hand up all that is complete."""
+    async def _hear(self) -> bool:
+        """Hand up all that is complete, as fast as there is time for; whether anything was."""
+        is_anything = False
         while not self._stream.ended:
-            try:
-                event = self._parser.next_message()
-            except SipSyntaxError as error:
-                self._user.received(error, self.flow)
-                continue
+            await self._rest()
+            began_s = time.thread_time()
+            event = self._next_event()
             if event is None:
-                return
+                break
+            is_anything = True
+            self._take(event)
+            spent_s = time.thread_time() - began_s
+            self._shares.spent(self.flow.remote.host, spent_s, trio.current_time())
+        return is_anything
+
+    async def _rest(self) -> None:
+        """Let others have their turn. What came meanwhile waits where it is, and in the end at its sender."""
+        host = self.flow.remote.host
+        await trio.lowlevel.checkpoint()
+        while rest_s := self._shares.rest_s(trio.current_time(), host):
+            await trio.sleep(rest_s)
+
+    def _next_event(self) -> Message | Keepalive | None:
+        try:
+            return self._parser.next_message()
+        except SipSyntaxError as error:
+            return error
+
+    def _take(self, event: Message | Keepalive) -> None:
+        if not isinstance(event, SipSyntaxError):
             self._heard(answer=isinstance(event, Keepalive))
-            if not isinstance(event, Keepalive):
-                self._user.received(event, self.flow)
-            elif event is Keepalive.PING and self._keepalive is None:  # RFC 5626 §3.5.1: who dialled asks
-                self.send(Keepalive.PONG.value.encode())
+        if not isinstance(event, Keepalive):
+            self._user.received(event, self.flow)
+        elif event is Keepalive.PING and self._keepalive is None:  # RFC 5626 §3.5.1: who dialled asks
+            self.send(Keepalive.PONG.value.encode())
 
     def _heard(self, *, answer: bool) -> None:
         now = trio.current_time()
+        self._is_unfinished = False
         self._silence.deadline = now + _SILENCE_S
         if self._keepalive is not None:
             self._keepalive.heard(now, answer=answer)
+
+    def _unfinished(self) -> None:
+        """Something came that is no message yet."""
+        if not self._is_unfinished:
+            self._is_unfinished = True
+            self._silence.deadline = min(self._silence.deadline, trio.current_time() + _WHOLE_MESSAGE_S)
 
     # -- writing
 

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from gateway.carriers.sip.connection import Connection
+from gateway.carriers.sip.shares import Shares
 from gateway.carriers.sip.streams import dial, flow_of, read_first_line, secure
 from gateway.carriers.sip.transport import TransportUser, Unreachable
 from gateway.net.streams import close_now
@@ -47,7 +48,7 @@ class _Dialling:
 
 
 class Connections:
-    """`nursery`: in which they live."""
+    """`nursery`: in which they live. `shares`: of the time that reading may take."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class Connections:
         client_tls: ssl.SSLContext | None,
         wildcards: bool,
         limits: FlowLimits,
+        shares: Shares,
     ) -> None:
         self._user = user
         self._nursery = nursery
         self._client_tls = client_tls
         self._wildcards = wildcards
         self._limits = limits
+        self._shares = shares
         self._connections: dict[Flow, Connection] = {}
         self._dialled: dict[_Key, Flow] = {}
         self._dialling: dict[_Key, _Dialling] = {}
@@ -113,12 +116,14 @@ class Connections:
 
     async def _welcome(self, tcp: trio.SocketStream, flow: Flow, tls: ssl.SSLContext | None) -> None:
         if tls is None:
-            await self._live(Connection(tcp, flow, self._user, dialled=False))
+            await self._live(Connection(tcp, flow, self._user, self._shares, dialled=False))
             return
         stream = await secure(tcp, tls)
         if stream is not None:
             identities = identities_of(stream.getpeercert() or {})
-            await self._live(Connection(stream, flow, self._user, dialled=False, identities=identities))
+            await self._live(
+                Connection(stream, flow, self._user, self._shares, dialled=False, identities=identities)
+            )
 
     async def _turn_away(self, tcp: trio.SocketStream, flow: Flow) -> None:
         """Look at the first line, where that costs little: behind TLS it would cost a handshake."""
@@ -203,7 +208,7 @@ class Connections:
             close_now(stream)
             raise Unreachable("it closed the connection at once") from None
         identities = (target.name,) if target.transport == "TLS" else ()
-        return Connection(stream, flow, self._user, dialled=True, identities=identities)
+        return Connection(stream, flow, self._user, self._shares, dialled=True, identities=identities)
 
 
 def _source(ours: Sequence[Address], target: Target) -> str | None:

@@ -6,7 +6,7 @@ import secrets as tokens
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 import structlog
 import trio
@@ -31,7 +31,7 @@ from gateway.wire.sip.options import OptionsPing, PeerDown, PeerUp, PingSettings
 from gateway.wire.sip.registration import Registered, RegistrationFailed, RegistrationLost, Unregistered
 from gateway.wire.sip.resolver import Family
 from gateway.wire.sip.routing import Addresses
-from gateway.wire.sip.user_agent import Called, Event, Passed, Paths, Replied, SessionSaid, UserAgent
+from gateway.wire.sip.user_agent import Event, Paths, Replied, UserAgent
 
 __all__ = ["SipDoor"]
 
@@ -125,9 +125,10 @@ class SipDoor:
                 self._keep(trunk, addresses, flows.bound)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(media.run)
-                nursery.start_soon(
-                    self._loop.run, self._agent, flows, system_dns(self._rng, **paths._asdict())
-                )
+                dns = system_dns(self._rng, **paths._asdict())
+                await nursery.start(self._loop.run, self._agent, flows, dns)
+                self._settle()  # who registers begins to do so
+                self._loop.carry()
                 task_status.started()
 
     def drain(self) -> None:
@@ -204,41 +205,16 @@ class SipDoor:
     # -- what happens
 
     def _happens(self, event: Event) -> None:
-        """Raises nothing: a bug ends the call that it is found in."""
-        try:
-            self._tell(event)
-        except Exception:  # noqa: BLE001 - containment: the other calls go on
-            self._log.exception("sip.broken")
-            self._repair(event)
-        self._happened.set()
-
-    def _repair(self, event: Event) -> None:
-        """What cannot be repaired is as lost as it was."""
-        try:
-            if self._switchboard is not None and isinstance(event, SessionSaid | Passed):
-                self._switchboard.broken(event.session)
-            elif self._switchboard is not None and isinstance(event, Called):
-                self._switchboard.not_called(event, trio.current_time())
-        except Exception:  # noqa: BLE001 - containment: the same bug again
-            self._log.exception("sip.broken")
-
-    def _tell(self, event: Event) -> None:
-        now, switchboard = trio.current_time(), self._switchboard
-        if switchboard is None:
+        now = trio.current_time()
+        if self._switchboard is None:
             raise AssertionError("something happens before it runs")
-        match event:
-            case Called():
-                switchboard.called(event, now)
-            case SessionSaid():
-                switchboard.said(event, now)
-            case Passed():
-                switchboard.passed(event)
-            case Replied(request, response):
-                for keeping in self._keepings:
-                    keeping.replied(request, response, now)
-                self._settle()
-            case _:
-                assert_never(event)
+        if isinstance(event, Replied):
+            for keeping in self._keepings:
+                keeping.replied(event.request, event.response, now)
+            self._settle()
+        else:
+            self._switchboard.happened(event, now)
+        self._happened.set()
 
     # -- trunks
 

@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from gateway.carriers.sip.connections import Connections, FlowLimits
+from gateway.carriers.sip.shares import Shares
 from gateway.carriers.sip.transport import TransportUser, Unreachable
 from gateway.carriers.sip.udp import UdpSocket
 from gateway.net.tasks import open_tasks
@@ -41,10 +42,16 @@ async def open_flows(
     `*.example.com` will do.
     """
     async with open_tasks() as nursery:
+        shares = Shares()
         connections = Connections(
-            user, nursery, client_tls=client_tls, wildcards=wildcards, limits=limits or FlowLimits()
+            user,
+            nursery,
+            client_tls=client_tls,
+            wildcards=wildcards,
+            limits=limits or FlowLimits(),
+            shares=shares,
         )
-        flows = Flows(user, nursery, connections)
+        flows = Flows(user, nursery, connections, shares)
         try:
             for way in ways_in:
                 await flows.open(way)
@@ -56,11 +63,14 @@ async def open_flows(
 class Flows:
     """`bound`: where each way in is, in order; a port that was asked for as 0 has its number there."""
 
-    def __init__(self, user: TransportUser, nursery: trio.Nursery, connections: Connections) -> None:
+    def __init__(
+        self, user: TransportUser, nursery: trio.Nursery, connections: Connections, shares: Shares
+    ) -> None:
         self.bound: list[tuple[Transport, Address]] = []
         self._user = user
         self._nursery = nursery
         self._connections = connections
+        self._shares = shares
         self._udp: list[UdpSocket] = []
 
     def send(self, flow: Flow, data: bytes) -> bool:
@@ -94,7 +104,7 @@ class Flows:
     async def open(self, way: WayIn) -> None:
         """One way in more. Raises `OSError` if it cannot be opened, `ValueError` for TLS without a context."""
         if way.transport == "UDP":
-            udp = UdpSocket(way.host, way.port)
+            udp = UdpSocket(way.host, way.port, self._shares)
             self._udp.append(udp)
             self.bound.append(("UDP", udp.local))
             self._nursery.start_soon(udp.run, self._user)

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.carriers.sip.leg_messages import MessagePassed
 from gateway.carriers.sip.told import one_line, plain_text
-from gateway.wire.sdp.crypto import hide_keys
+from gateway.telemetry.masking import clean_text
 from gateway.wire.sip.endpoint import described_in
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.headers import HeaderMap, key_of
@@ -38,10 +38,12 @@ _SECRET: Final = frozenset(
 _MOST_ROWS: Final = 100
 _MOST_SDP_CHARS: Final = 4000
 
-# Lines of SDP about people (RFC 8866 §5.4 to §5.6) and keys of old (RFC 4566 §5.12), and a password of ICE.
-_PERSONAL: Final = re.compile(r"^(?:[iuepk]=|a=(?:ice-pwd|key-mgmt):)[^\r\n]*(?:\r\n|\r|\n|\Z)", re.MULTILINE)
-_USER: Final = re.compile(r"^o=\S+", re.MULTILINE)
-_SUBJECT: Final = re.compile(r"^s=[^\r\n]*", re.MULTILINE)
+# What a line of SDP may be about; people (RFC 8866 §5.4 to §5.6), keys of old (RFC 4566 §5.12) and what is no line
+# are left out. Read as patiently as `wire.sdp.description` does, and more: what it refuses is recorded as well.
+_LINE: Final = re.compile(r"\s*([abcmostv])\s*=\s*(.*)", re.IGNORECASE | re.DOTALL)
+_ORIGIN_WORDS: Final = 6
+_KEY: Final = re.compile(r"(inline\s*:).*", re.IGNORECASE | re.DOTALL)
+_SECRET_ATTRIBUTE: Final = re.compile(r"ice-pwd|key-mgmt", re.IGNORECASE)
 
 
 def passed_message(message: Request | Response, *, sent: bool, flow: Flow) -> MessagePassed:
@@ -75,5 +77,25 @@ def _description(message: Request | Response) -> str:
     body = described_in(message)
     if body is None:
         return ""
-    text = hide_keys(body.decode(errors="replace")[:_MOST_SDP_CHARS])
-    return _SUBJECT.sub("s=-", _USER.sub("o=-", _PERSONAL.sub("", text)))
+    lines = re.split(r"[\r\n]+", body[:_MOST_SDP_CHARS].decode(errors="replace"))
+    shown = [line for line in map(_shown_line, lines) if line is not None]
+    return "".join(f"{line}\r\n" for line in shown)
+
+
+def _shown_line(line: str) -> str | None:
+    """What of a line of SDP may be recorded; None: nothing."""
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    kind, value = found[1].lower(), found[2].rstrip()
+    match kind:
+        case "s":
+            value = "-"
+        case "o":
+            words = value.split()
+            value = " ".join(["-", *words[1 - _ORIGIN_WORDS :]]) if len(words) >= _ORIGIN_WORDS else "-"
+        case "a" if _SECRET_ATTRIBUTE.match(value):
+            return None
+        case _:
+            value = clean_text(_KEY.sub(r"\1hidden", value))
+    return f"{kind}={value}"

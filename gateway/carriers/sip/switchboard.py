@@ -108,7 +108,35 @@ class Switchboard:
 
     # -- what the user agent tells
 
-    def called(self, called: Called, now: float) -> None:
+    def happened(self, event: Called | SessionSaid | Passed, now: float) -> None:
+        """Raises nothing: a bug of ours ends the call that it is found in, and no other."""
+        try:
+            match event:
+                case Called():
+                    self._called(event, now)
+                case SessionSaid():
+                    self._said(event, now)
+                case Passed():
+                    self._passed(event)
+                case _:
+                    assert_never(event)
+        except Exception:  # noqa: BLE001 - containment: the other calls go on
+            self._log.exception("sip.broken")
+            self._repair(event, now)
+
+    def _repair(self, event: Called | SessionSaid | Passed, now: float) -> None:
+        if isinstance(event, Called):
+            self._refuse(event, _BROKEN, now)
+            return
+        call = self._calls.get(event.session)
+        if call is None:
+            return
+        if call.is_hosted:
+            call.leg.media_failed("a bug")
+        else:
+            self._end(call)
+
+    def _called(self, called: Called, now: float) -> None:
         """A call comes."""
         admission = self._trunks.admit(called.asked.request, called.asked.flow, now)
         match admission:
@@ -126,8 +154,7 @@ class Switchboard:
             case _:
                 assert_never(admission)
 
-    def said(self, said: SessionSaid, now: float) -> None:
-        """A session said something."""
+    def _said(self, said: SessionSaid, now: float) -> None:
         call = self._calls.get(said.session)
         if call is None:
             return
@@ -140,8 +167,7 @@ class Switchboard:
         if not call.is_hosted:
             self._begin(call)
 
-    def passed(self, passed: Passed) -> None:
-        """A message of a session was sent, or came."""
+    def _passed(self, passed: Passed) -> None:
         call = self._calls.get(passed.session)
         if call is None:
             return
@@ -149,22 +175,6 @@ class Switchboard:
         call.leg.settle()
         if passed.sent and isinstance(passed.message, Response) and not call.is_answered:
             self._note_answer(call, passed.message)
-
-    # -- a bug of ours was found
-
-    def broken(self, session: Session) -> None:
-        """With what a session said: its call is of no use any more."""
-        call = self._calls.get(session)
-        if call is None:
-            return
-        if call.is_hosted:
-            call.leg.media_failed("a bug")
-        else:
-            self._end(call)
-
-    def not_called(self, called: Called, now: float) -> None:
-        """With what was to be done about a call that came."""
-        self._refuse(called, _BROKEN, now)
 
     # -- calls that come
 
@@ -318,9 +328,12 @@ class Switchboard:
     async def _hosts(self, call: _SipCall) -> None:
         self._came()
         try:
-            await call.host(call.leg, call.new)
-        finally:
-            self._forget(call)
+            try:
+                await call.host(call.leg, call.new)
+            finally:
+                self._forget(call)
+        except* Exception as group:  # noqa: BLE001 - containment: the other calls go on
+            self._log.exception("sip.broken", exc_info=group)
 
     def _end(self, call: _SipCall) -> None:
         """Nobody hosts it, and nobody shall."""
@@ -329,16 +342,14 @@ class Switchboard:
 
     def _forget(self, call: _SipCall) -> None:
         """Give back all that it has. Who hosted it has hung up, as a rule."""
-        try:
-            if call.leg.signalling.ended is None:
-                call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())
-                self._did(call.leg)
-        finally:
-            for session in call.sessions:
-                del self._calls[session]
-            self._parting = [each for each in (*self._parting, *call.sessions) if not each.parted]
-            call.trunk.ended()
-            call.leg.release()
+        for session in call.sessions:
+            del self._calls[session]
+        call.trunk.ended()
+        call.leg.release()
+        if call.leg.signalling.ended is None:
+            call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())
+            self._did(call.leg)
+        self._parting = [each for each in (*self._parting, *call.sessions) if not each.parted]
 
     def _came(self) -> None:
         self.coming -= 1

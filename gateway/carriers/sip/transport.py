@@ -24,6 +24,9 @@ class TransportUser(Protocol):
     def turned_away(self, first_line: bytes, flow: Flow) -> None:
         """What was not admitted began so; empty behind TLS. It was dropped, and its connection is closed."""
 
+    def flooded(self, flow: Flow) -> None:
+        """More came by this flow than there is time for, and was dropped unread."""
+
     def received(self, message: Message, flow: Flow) -> None:
         """A message, or one that cannot be read: it has the status to answer with, if there is to be an answer."""
 

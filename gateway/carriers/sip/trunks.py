@@ -11,7 +11,7 @@ from gateway.wire.sip.fields import FROM, TO
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.hosts import same_host
 from gateway.wire.sip.message import Request
-from gateway.wire.sip.strangers import Strangers
+from gateway.wire.sip.strangers import Strangers, TokenBuckets
 from gateway.wire.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ __all__ = ["Trunk", "Trunks"]
 
 # For who has reached a trunk's limit. RFC 3261 §21.5.4: he sends us nothing at all for so long.
 _RETRY_AFTER_S: Final = 1
+# Who goes on all the same gets no answer any more, as if we were not there: each would be sent eleven times to who does
+# not acknowledge it. Until then he may place so many times the calls that may begin in a second.
+_INSISTENCE: Final = 5
 
 
 class Trunks:
@@ -40,6 +43,10 @@ class Trunks:
     ) -> None:
         self.strangers = Strangers({name: each.networks for name, each in settings.items()})
         self._trunks = {name: Trunk(name, each, passwords.get(name), rng) for name, each in settings.items()}
+        self._asked = {
+            name: TokenBuckets(_INSISTENCE * each.calls_per_s, _INSISTENCE * each.calls_per_s, most_keys=1)
+            for name, each in settings.items()
+        }
         self._passwords = passwords
         self._credentials = CallerCredentials(self.strangers, rng, nonce_key=nonce_key)
 
@@ -59,6 +66,8 @@ class Trunks:
             if not isinstance(proven, Trunk):
                 return proven
             trunk = proven
+        if not self._asked[trunk.name].take("", now):
+            return Drop("flood", None)
         if why := trunk.full(now):
             return Refusal(503, (("Retry-After", str(_RETRY_AFTER_S)),), f"At Most {why}")
         return Admitted(trunk)

@@ -4,11 +4,13 @@ import errno
 import socket
 import struct
 import sys
+import time
 from typing import Final, NoReturn
 
 import trio
 
-from gateway.carriers.sip.transport import TransportUser
+from gateway.carriers.sip.shares import Shares
+from gateway.carriers.sip.transport import Message, TransportUser
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.flow import Address, Flow
 from gateway.wire.sip.parser import is_keepalive, parse_datagram
@@ -17,8 +19,9 @@ from gateway.wire.sip.strangers import first_line
 __all__ = ["UdpSocket"]
 
 _DATAGRAM_BYTES: Final = 65_536
-# So much is read before others have their turn: 75 calls a second are some 5 datagrams in 10 ms.
-_BATCH: Final = 64
+# So long is read before others have their turn: a call's audio is late by that, and nobody hears it.
+_TURN_S: Final = 0.004
+_MOST_ERRORS: Final = 64  # of the kernel, at once
 # A burst that comes while the loop is busy for 100 ms; the kernel may allow less.
 _RECEIVE_BUFFER_BYTES: Final = 1 << 20
 # Linux, ip(7) and ipv6(7); Python has no names for them. Without it nobody learns that a port is closed.
@@ -45,12 +48,14 @@ _FAR_AWAY: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 class UdpSocket:
     """A bound socket. `local`: its address; where it is bound to all, the one that the default route leaves by.
 
-    `dropped`: datagrams that the kernel would not take to send; they count as lost on the way.
+    `dropped`: datagrams that the kernel would not take to send; they count as lost on the way. `shares`: of the time that
+    reading may take.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, shares: Shares) -> None:
         """Raises `OSError` if it cannot be bound. `port` 0: a free one."""
         self.dropped = 0
+        self._shares = shares
         self.family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
@@ -70,9 +75,10 @@ class UdpSocket:
         with self._socket:
             while True:
                 await trio.lowlevel.wait_readable(self._socket)
-                for _ in range(_BATCH):
-                    if not self._read_one(buffer, user):
-                        break
+                self._read_for_a_turn(buffer, user)
+                rest_s = self._shares.rest_s(trio.current_time())
+                if rest_s:
+                    await trio.sleep(rest_s)
 
     def send(self, data: bytes, remote: Address) -> bool:
         """False: it cannot go there at all."""
@@ -100,6 +106,11 @@ class UdpSocket:
         if sys.platform == "linux":
             self._socket.setsockopt(*_RECVERR[self.family], 1)
 
+    def _read_for_a_turn(self, buffer: memoryview, user: TransportUser) -> None:
+        end_s = time.thread_time() + _TURN_S
+        while self._read_one(buffer, user) and time.thread_time() < end_s:
+            pass
+
     def _read_one(self, buffer: memoryview, user: TransportUser) -> bool:
         """Whether there may be more."""
         try:
@@ -119,24 +130,32 @@ class UdpSocket:
         if not user.admits(flow):
             user.turned_away(first_line(data), flow)
             return
+        now = trio.current_time()
+        if not self._shares.has_time(flow.remote.host, now):
+            user.flooded(flow)
+            return
+        began_s = time.thread_time()
         try:
-            message = parse_datagram(data)
+            message: Message = parse_datagram(data)
         except SipSyntaxError as error:
-            user.received(error, flow)
-        else:
-            user.received(message, flow)
+            message = error
+        user.received(message, flow)
+        self._shares.spent(flow.remote.host, time.thread_time() - began_s, now)
 
     def _read_errors(self, user: TransportUser) -> None:
         """Tell of those to whom a datagram of ours was not delivered. Linux, ip(7), `IP_RECVERR`."""
         if sys.platform != "linux":
             return
-        for _ in range(_BATCH):
+        gone = {}
+        for _ in range(_MOST_ERRORS):
             try:
                 _, details, _, sent_to = self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)
             except OSError:  # the queue is empty
-                return
+                break
             if any(struct.unpack_from("=I", each)[0] in _REFUSED for _, _, each in details):
-                user.broken(self.flow_to(Address(*sent_to[:2])), "nobody is at that port")
+                gone[Address(*sent_to[:2])] = None
+        for address in gone:
+            user.broken(self.flow_to(address), "nobody is at that port")
 
 
 def _outgoing_host(family: socket.AddressFamily) -> str:
