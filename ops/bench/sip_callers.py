@@ -115,7 +115,7 @@ class Line:
         answered: list[Caller] = []
         while True:
             try:
-                text = self.sock.recv(65536).decode()
+                text = self.sock.recv(65536).decode(errors="replace")
             except BlockingIOError:
                 return answered
             name = re.search(r"(?m)^Call-ID: (\S+)@", text)
