@@ -26,6 +26,7 @@ __all__ = ["Call", "Services"]
 _MOST_CARRIER_MESSAGES = 1000
 
 _CUT_S = 2.0
+_LAST_MESSAGE_S = 0.2  # who is gone may have said why, and it waits to be received
 _TEARDOWN_S = 2.0
 _TOOL_S = 30.0
 _CLIP_S = 10.0
@@ -226,6 +227,7 @@ class Call:
                 await self._leg.send(await self._carrier.take())
                 self._carrier.done()
         except c.LegLost as error:
+            await trio.sleep(_LAST_MESSAGE_S)
             self.command(c.CarrierClosed(detail=str(error)))
 
     async def _interrupt(self) -> None:

@@ -109,7 +109,7 @@ class Exchange:
         self.switchboard = Switchboard(
             self.agent,
             self.trunks,
-            CallParts(addresses, cast("Any", self.media), {"desk": "+15550001999"}, rng),
+            CallParts(addresses, lambda _host: cast("Any", self.media), {"desk": "+15550001999"}, rng),
             admit=self.admit,
             host=self.host,
             spawn=self.spawn,

@@ -26,13 +26,20 @@ _SESSION_ID_BITS: Final = 62
 
 
 class CallParts:
-    """`destinations`: of the dialplan, by name: a number or a SIP URI. `flow`: how the far end is reached, or reached us."""
+    """`media_at`: the ports at an address of ours. `destinations`: of the dialplan, by name: a number or a SIP URI.
+
+    `flow`: how the far end is reached, or reached us.
+    """
 
     def __init__(
-        self, addresses: Addresses, media: MediaPorts, destinations: Mapping[str, str], rng: "Random"
+        self,
+        addresses: Addresses,
+        media_at: Callable[[str], MediaPorts],
+        destinations: Mapping[str, str],
+        rng: "Random",
     ) -> None:
         self._addresses = addresses
-        self._media = media
+        self._media_at = media_at
         self._destinations = destinations
         self._rng = rng
 
@@ -43,7 +50,7 @@ class CallParts:
             number = self._destinations.get(destination)
             return trunk.refer_target(number, flow.remote.host) if number is not None else None
 
-        return SipLeg(self._media, carry=carry, target_of=target_of)
+        return SipLeg(self._media_at(flow.local.host), carry=carry, target_of=target_of)
 
     def offers(self, trunk: Trunk, flow: Flow, leg: SipLeg) -> OfferAnswer:
         ours = OurMedia(

@@ -106,13 +106,13 @@ class SipDoor:
                 external_host=self._settings.external_host or None,
                 local_networks=LOCAL_NETWORKS,
             )
-            media = MediaPorts(self._settings.listen[0].host, self._settings.rtp_ports.ports)
+            media = self._media()
             paths = _paths(flows.bound)
             self._agent = UserAgent(addresses, self._trunks.strangers, self._rng, paths=paths)
             self._switchboard = Switchboard(
                 self._agent,
                 self._trunks,
-                CallParts(addresses, media, self._destinations, self._rng),
+                CallParts(addresses, lambda host: _at(host, media), self._destinations, self._rng),
                 admit=self._admit,
                 host=self._host,
                 spawn=self._spawn,
@@ -124,7 +124,8 @@ class SipDoor:
             for trunk in self._trunks:
                 self._keep(trunk, addresses, flows.bound)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(media.run)
+                for ports in media.values():
+                    nursery.start_soon(ports.run)
                 dns = system_dns(self._rng, **paths._asdict())
                 await nursery.start(self._loop.run, self._agent, flows, dns)
                 self._settle()  # who registers begins to do so
@@ -168,6 +169,14 @@ class SipDoor:
                 f"sip.listen = {listen}: cannot be opened ({error.strerror or error}); name addresses of this machine, "
                 "and ports that nobody else has"
             ) from None
+
+    def _media(self) -> dict[str, MediaPorts]:
+        """Ports for audio wherever there is a way in, by the address that it is bound to."""
+        try:
+            hosts = dict.fromkeys(each.host for each in self._settings.listen)
+            return {host: MediaPorts(host, self._settings.rtp_ports.ports) for host in hosts}
+        except OSError as error:
+            raise ConfigError(f"sip.rtp_ports: cannot be opened ({error.strerror or error})") from None
 
     def _contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
         settings = self._settings
@@ -258,6 +267,13 @@ class SipDoor:
             if self._agent is not None:
                 for request in keeping.outgoing():
                     self._agent.ask(request, trio.current_time())
+
+
+def _at(host: str, media: Mapping[str, MediaPorts]) -> MediaPorts:
+    """The ports that who is at the far end of a flow from `host`, an address of ours, can reach."""
+    everywhere = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - compared, not bound
+    found = next((each for each in (host, everywhere) if each in media), next(iter(media)))
+    return media[found]
 
 
 def _paths(bound: Sequence[tuple[Transport, Address]]) -> Paths:
