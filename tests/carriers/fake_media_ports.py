@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import pytest
 
 from gateway.carriers.sip.leg_messages import Datagram, encode_datagram
+from gateway.carriers.sip.media_gate import MediaCounts
 from gateway.carriers.sip.media_ports import NoPorts
 from gateway.media.latch import Address
 from gateway.wire.sdp.agreement import Agreed
@@ -44,6 +45,7 @@ class FakeMediaPort:
         self.is_open = True
         self.agreed: list[Agreed] = []
         self.sent: list[bytes] = []
+        self.counts = MediaCounts()
 
     def agree(self, agreed: Agreed) -> None:
         self.agreed.append(agreed)

@@ -14,6 +14,7 @@ from gateway.carriers.sip.leg_messages import (
     Ringing,
     TransferAsked,
 )
+from gateway.carriers.sip.media_gate import MediaCounts
 from gateway.contracts import EndReason
 from gateway.incoming import Admission, Admit, NewCall, NotPlaced, Refuse
 from gateway.media.latch import Address
@@ -78,6 +79,21 @@ async def test_media_is_agreed_on_at_the_calls_own_port(autojump_clock: MockCloc
         (port,) = ex.media.ports
         assert ex.them.agreed.rtp == Address(ex.network.host_of("us"), port.rtp_port)
         assert [agreed.port for agreed in port.agreed] == [10_000]
+
+
+async def test_what_strangers_sent_to_a_call_is_counted_when_it_ends(autojump_clock: MockClock):
+    async with exchange() as ex:
+        ex.them.calls_up("us")
+        await ex.rest()
+        (port,) = ex.media.ports
+        port.counts = MediaCounts(strangers=7, srtp_failures=2)
+
+        ex.them.does("hang_up", EndReason.PLAN_ENDED)
+        await ex.rest()
+
+        lines = ex.metrics.expose().decode().splitlines()
+        assert 'gw_sip_dropped_total{reason="rtp_stranger"} 7.0' in lines
+        assert 'gw_sip_dropped_total{reason="rtp_forged"} 2.0' in lines
 
 
 async def test_a_call_that_we_hang_up_is_over_when_they_know(autojump_clock: MockClock):

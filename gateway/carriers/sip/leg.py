@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from gateway.carriers.sip.leg_messages import CallOver, MediaFailed, Ringing, encode
+from gateway.carriers.sip.media_gate import MediaCounts
 from gateway.carriers.sip.media_ports import MediaPorts
 from gateway.carriers.sip.signalling import Signalling
 from gateway.contracts import EndReason, LegLost, TransferFailed
@@ -53,6 +54,11 @@ class SipLeg:
     def rtp_port(self) -> int:
         """Where we receive."""
         return self._port.rtp_port
+
+    @property
+    def media_counts(self) -> MediaCounts:
+        """What of its media went no further than the gate; also of a leg that is released."""
+        return self._port.counts
 
     # -- what happens; synchronous
 

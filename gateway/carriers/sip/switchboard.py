@@ -346,6 +346,13 @@ class Switchboard:
             del self._calls[session]
         call.trunk.ended()
         call.leg.release()
+        counts = call.leg.media_counts
+        for reason, count in (
+            ("rtp_stranger", counts.strangers),
+            ("rtp_malformed", counts.malformed),
+            ("rtp_forged", counts.srtp_failures),
+        ):
+            self._metrics.sip_dropped.labels(reason=reason).inc(count)
         if call.leg.signalling.ended is None:
             call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())
             self._did(call.leg)
