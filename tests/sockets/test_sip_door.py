@@ -77,7 +77,7 @@ async def host(_leg: CallLeg, _new: NewCall) -> None:
 
 
 @asynccontextmanager
-async def registering() -> AsyncIterator[tuple[SipDoor, Registrar]]:
+async def registering(external_host: str = "") -> AsyncIterator[tuple[SipDoor, Registrar]]:
     """A door that registers, and has been taken."""
     with (
         trio.fail_after(LONGEST_S),
@@ -87,7 +87,11 @@ async def registering() -> AsyncIterator[tuple[SipDoor, Registrar]]:
         registrar = Registrar(socket)
         async with trio.open_nursery() as nursery:
             door = SipDoor(
-                SipSettings(listen=(Listen("UDP", LOCAL, 0),), rtp_ports=PortRange(0, 0)),
+                SipSettings(
+                    listen=(Listen("UDP", LOCAL, 0),),
+                    rtp_ports=PortRange(0, 0),
+                    external_host=external_host,
+                ),
                 {
                     "pbx": TrunkSettings(
                         address=SipUri(host=LOCAL, port=registrar.port),
@@ -110,6 +114,13 @@ async def registering() -> AsyncIterator[tuple[SipDoor, Registrar]]:
             await registrar.answers()
             yield door, registrar
             nursery.cancel_scope.cancel()
+
+
+async def test_a_registrar_on_our_side_of_the_nat_is_told_where_we_are_there():
+    async with registering(external_host="203.0.113.7") as (_, registrar):
+        (asked,) = registrar.asked
+
+    assert f"@{LOCAL}:" in asked.headers["Contact"]
 
 
 async def test_a_door_that_drains_unregisters_at_once_and_has_parted_when_that_is_known():

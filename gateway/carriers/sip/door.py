@@ -5,6 +5,7 @@ import random
 import secrets as tokens
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from gateway.wire.sip.options import OptionsPing, PeerDown, PeerUp, PingSettings
 from gateway.wire.sip.registration import Registered, RegistrationFailed, RegistrationLost, Unregistered
 from gateway.wire.sip.resolver import Family
 from gateway.wire.sip.routing import Addresses
+from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Event, Paths, Replied, UserAgent
 
 __all__ = ["SipDoor"]
@@ -248,7 +250,7 @@ class SipDoor:
         there = trunk.settings.registrar or trunk.settings.address
         transport = (there and transport_of(there)) or bound[0][0]
         local = next((address for each, address in bound if each == transport), bound[0][1])
-        return Flow(transport, local, _FAR_AWAY[":" in local.host])
+        return Flow(transport, local, _known(there) or _FAR_AWAY[":" in local.host])
 
     def _advance(self, now: float) -> None:
         for keeping in self._keepings:
@@ -267,6 +269,16 @@ class SipDoor:
             if self._agent is not None:
                 for request in keeping.outgoing():
                     self._agent.ask(request, trio.current_time())
+
+
+def _known(there: SipUri | None) -> Address | None:
+    """Where that is, if its host is an address: on our side of a NAT we are called otherwise."""
+    if there is None:
+        return None
+    try:
+        return Address(str(ip_address(there.host)), there.port or 0)
+    except ValueError:
+        return None
 
 
 def _at(host: str, media: Mapping[str, MediaPorts]) -> MediaPorts:
