@@ -58,7 +58,7 @@ SIGNATURE_KINDS = frozenset(
 SIP_STATUSES = frozenset(
     {"200", "400", "401", "403", "404", "405", "420", "422", "480", "482", "486", "487", "488", "500", "503", "603"}
 )
-SIP_DROPS = frozenset({"guesses", "rtp_forged", "rtp_malformed", "rtp_stranger", "stranger"})
+SIP_DROPS = frozenset({"flood", "guesses", "rtp_forged", "rtp_malformed", "rtp_stranger", "stranger"})
 RECORDING_RESULTS = frozenset({"complete", "failed", "none", "partial", "repaired"})
 CARRIER_TROUBLES = frozenset(
     {

@@ -31,6 +31,9 @@ class User:
     def turned_away(self, first_line: bytes, flow: Flow) -> None:
         raise AssertionError(first_line)
 
+    def flooded(self, flow: Flow) -> None:
+        raise AssertionError(flow)
+
     def received(self, message: Message, flow: Flow) -> None:
         self.heard += 1
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -14,9 +15,23 @@ from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.parser import parse_datagram
 from gateway.wire.sip.stream import Keepalive, StreamParser
 
-__all__ = ["Caller", "Media", "TcpPeer", "UdpPeer", "media", "packet", "tcp_peer", "udp_peer"]
+__all__ = [
+    "FOREIGN",
+    "Caller",
+    "Media",
+    "Talk",
+    "TcpPeer",
+    "UdpPeer",
+    "media",
+    "packet",
+    "talking",
+    "tcp_peer",
+    "udp_peer",
+]
 
 NUMBERS = itertools.count(1)
+FIRST, NUMBERED = 20, 100  # the first byte of PCMU that frames are numbered by, and how many there are
+FOREIGN = 0xEE  # what only those say who have no business in a call
 QUIET_S = 0.15  # within which a gateway on the same machine would have said something
 PATIENCE_S = 3.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -27,12 +42,17 @@ class UdpPeer:
 
     transport = "UDP"
 
-    def __init__(self, socket: trio.socket.SocketType, gateway: Address) -> None:
+    def __init__(self, socket: trio.socket.SocketType, gateway: Address | None) -> None:
         self.address = Address(*socket.getsockname()[:2])
         self._socket = socket
         self._gateway = gateway
 
+    def calls(self, gateway: Address) -> None:
+        """From now on it speaks to this one."""
+        self._gateway = gateway
+
     async def send(self, data: bytes) -> None:
+        assert self._gateway is not None
         await self._socket.sendto(data, self._gateway)
 
     async def datagram(self) -> bytes:
@@ -42,9 +62,9 @@ class UdpPeer:
         with trio.fail_after(PATIENCE_S):
             return parse_datagram(await self.datagram())
 
-    async def is_left_alone(self) -> bool:
+    async def is_left_alone(self, within_s: float = QUIET_S) -> bool:
         """Whether not a byte comes."""
-        with trio.move_on_after(QUIET_S):
+        with trio.move_on_after(within_s):
             await self.datagram()
             return False
         return True
@@ -70,22 +90,34 @@ class TcpPeer:
                     return event
                 data = await self._stream.receive_some()
                 assert data, "the gateway closed the connection"
-                self._parser.receive_data(data)
+                self._parser.receive_data(bytes(data))
+
+    async def status(self) -> int | None:
+        """Of the first answer, which need be no message that can be read; None: it was closed without one."""
+        data = await self._stream.receive_some()
+        found = re.match(rb"SIP/2.0 (\d{3}) ", data)
+        return int(found[1]) if found else None
+
+    async def everything(self) -> bytes:
+        """All that comes until the gateway closes it."""
+        found = b""
+        try:
+            while data := await self._stream.receive_some():
+                found += data
+        except trio.BrokenResourceError:
+            pass
+        return found
 
     async def is_closed(self, within_s: float = PATIENCE_S) -> bool:
         """Whether the gateway closes it, whatever it says before."""
         with trio.move_on_after(within_s):
-            try:
-                while await self._stream.receive_some():
-                    pass
-            except trio.BrokenResourceError:
-                pass
+            await self.everything()
             return True
         return False
 
 
 @asynccontextmanager
-async def udp_peer(gateway: Address, host: str = "127.0.0.1") -> AsyncIterator[UdpPeer]:
+async def udp_peer(gateway: Address | None, host: str = "127.0.0.1") -> AsyncIterator[UdpPeer]:
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as socket:
         await socket.bind((host, 0))
         yield UdpPeer(socket, gateway)
@@ -100,7 +132,9 @@ async def tcp_peer(gateway: Address, host: str = "127.0.0.1") -> AsyncIterator[T
 class Caller:
     """One call of somebody, made of texts. `last`: what was heard last of the gateway's final answers."""
 
-    def __init__(self, peer: UdpPeer | TcpPeer, *, number: str = "+15550100001", who: str = "+15550100000") -> None:
+    def __init__(
+        self, peer: UdpPeer | TcpPeer, *, number: str = "+15550100001", who: str = "+15550100000"
+    ) -> None:
         self.peer = peer
         self.name = f"call{next(NUMBERS)}"
         self.call_id = f"{self.name}@tests"
@@ -154,9 +188,12 @@ class Caller:
     async def answer(self, method: str) -> Response:
         while True:
             message = await self.peer.hear()
-            mine = isinstance(message, Response) and message.headers["Call-ID"] == self.call_id
-            if mine and message.status >= 200 and message.headers["CSeq"] == f"{self.number} {method}":
+            if isinstance(message, Response) and self._is_final(message, f"{self.number} {method}"):
                 return message
+
+    def _is_final(self, response: Response, cseq: str) -> bool:
+        headers = response.headers
+        return response.status >= 200 and (headers["Call-ID"], headers["CSeq"]) == (self.call_id, cseq)
 
     async def invite(self, sdp: str, **changes: object) -> Response:
         response = await self.request("INVITE", body=sdp, **changes)
@@ -169,7 +206,11 @@ class Caller:
             await self.ack()
         else:
             await self.peer.send(
-                self.text("ACK", branch=f"z9hG4bK-{self.name}-{self.number}-INVITE", rows={"To": response.headers["To"]})
+                self.text(
+                    "ACK",
+                    branch=f"z9hG4bK-{self.name}-{self.number}-INVITE",
+                    rows={"To": response.headers["To"]},
+                )
             )
         return response
 
@@ -188,7 +229,9 @@ class Media:
         self.packets: list[bytes] = []
         self._socket = socket
 
-    def sdp(self, *, host: str | None = None, port: int | None = None, more: str = "", version: int = 1) -> str:
+    def sdp(
+        self, *, host: str | None = None, port: int | None = None, more: str = "", version: int = 1
+    ) -> str:
         host = host or self.address.host
         return (
             f"v=0\r\no=- 1 {version} IN IP4 {self.address.host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
@@ -196,8 +239,13 @@ class Media:
             f"a=rtpmap:101 telephone-event/8000\r\n{more}"
         )
 
-    async def send(self, to: Address, sequence: int, payload: bytes, *, ssrc: int = 1, payload_type: int = 0) -> None:
+    async def send(
+        self, to: Address, sequence: int, payload: bytes, *, ssrc: int = 1, payload_type: int = 0
+    ) -> None:
         await self._socket.sendto(packet(sequence, payload, ssrc=ssrc, payload_type=payload_type), to)
+
+    async def send_raw(self, data: bytes, to: Address) -> None:
+        await self._socket.sendto(data, to)
 
     async def receive(self) -> None:
         """Until cancelled."""
@@ -218,3 +266,53 @@ async def media(host: str = "127.0.0.1") -> AsyncIterator[Media]:
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as socket:
         await socket.bind((host, 0))
         yield Media(socket)
+
+
+class Talk:
+    """A call with an echo, and what came of it. Each frame is made of a number of its own, so that none can be missed."""
+
+    def __init__(self, caller: Caller, ears: Media) -> None:
+        self.caller = caller
+        self.ears = ears
+        self.sent = 0
+
+    async def run(self) -> None:
+        """Talk until cancelled."""
+        assert self.caller.media is not None
+        began_s = trio.current_time()
+        while True:
+            await self.ears.send(self.caller.media, self.sent, bytes([FIRST + self.sent % NUMBERED]) * 160)
+            self.sent += 1
+            await trio.sleep_until(began_s + self.sent * 0.02)
+
+    @property
+    def heard(self) -> list[int]:
+        """The number of each frame that came back, as most of a packet has it: the echo has its own frames."""
+        most = [Counter(each).most_common(1)[0] for each in self.ears.payloads()]
+        return [code - FIRST for code, count in most if FIRST <= code < FIRST + NUMBERED and count >= 70]
+
+    def __repr__(self) -> str:
+        return (
+            f"<talk: {self.sent} sent, {len(self.heard)} of them heard in {len(self.ears.packets)} packets>"
+        )
+
+    @property
+    def is_undisturbed(self) -> bool:
+        """Whether nothing came that was not said, and most of what was: a busy machine loses some all by itself."""
+        foreign = any(bytes([FOREIGN]) * 20 in each for each in self.ears.payloads())
+        return not foreign and len(self.heard) > 0.5 * self.sent - 10
+
+
+@asynccontextmanager
+async def talking(peer: UdpPeer | TcpPeer, host: str = "127.0.0.1", **changes: str) -> AsyncIterator[Talk]:
+    """Somebody talks with the echo as long as the block, and a little longer; then he hangs up."""
+    async with media(host) as ears, trio.open_nursery() as nursery:
+        caller = Caller(peer, **changes)
+        assert (await caller.invite(ears.sdp())).status == 200
+        talk = Talk(caller, ears)
+        nursery.start_soon(ears.receive)
+        nursery.start_soon(talk.run)
+        yield talk
+        await trio.sleep(0.15)
+        nursery.cancel_scope.cancel()
+    assert (await caller.hang_up()).status == 200

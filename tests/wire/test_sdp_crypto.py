@@ -121,3 +121,8 @@ def test_what_is_logged_has_no_key():
     assert INLINE not in hidden
     assert hidden.count("inline:hidden") == 2
     assert hidden.endswith("\r\na=sendrecv\r\n")
+
+
+@pytest.mark.parametrize("written", ["INLINE:", "Inline:", "inline: "])
+def test_what_is_logged_has_no_key_however_it_was_written(written: str):
+    assert INLINE not in hide_keys(f"a=crypto:1 {SUITE} {written}{INLINE}")

@@ -84,9 +84,12 @@ def test_audio_goes_to_the_address_of_its_own_line():
 
 
 def test_an_address_is_told_as_sockets_write_it():
-    terms = agreed("m=audio 4000 RTP/AVP 0", "c=IN IP6 2001:0DB8:0:0::1")
+    session = our_side(OurMedia(address="2001:db8::9", port=10_000))
 
-    assert terms.address == "2001:db8::1"
+    session.answer(description("m=audio 4000 RTP/AVP 0", "c=IN IP6 2001:0DB8:0:0::1"))
+
+    assert session.agreed is not None
+    assert session.agreed.address == "2001:db8::1"
 
 
 def test_reports_go_to_the_port_above_unless_the_offer_says_otherwise():

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from gateway.carriers.sip.leg import SipLeg
@@ -58,6 +59,7 @@ class CallParts:
             port=leg.rtp_port,
             codecs=trunk.settings.codecs,
             srtp=trunk.settings.srtp,
+            near=ip_address(flow.remote.host).is_loopback,
         )
         return OfferAnswer(ours, session_id=self._rng.getrandbits(_SESSION_ID_BITS), new_key=os.urandom)
 
@@ -72,7 +74,11 @@ class CallParts:
         contact = self._addresses.contact(flow, trunk.account)
         if trunk.registration is not None and trunk.registration.is_registered:
             contact = trunk.registration.contact
-        endpoint = Endpoint(contact=contact, rng=self._rng, credentials=trunk.credentials)
+
+        def trusts(host: str) -> bool:
+            return host == flow.remote.host or trunk.has(host)
+
+        endpoint = Endpoint(contact=contact, rng=self._rng, credentials=trunk.credentials, trusts=trusts)
         return Session.inviting(
             target,
             endpoint,

@@ -36,7 +36,7 @@ class Connection:
         stream: trio.abc.Stream,
         flow: Flow,
         user: TransportUser,
-        shares: Shares,
+        shares: Shares | None = None,
         *,
         dialled: bool,
         identities: tuple[str, ...] = (),
@@ -45,7 +45,7 @@ class Connection:
         self.identities = identities
         self._stream = RawStream(stream)
         self._user = user
-        self._shares = shares
+        self._shares = shares or Shares()
         self._parser = StreamParser()
         self._keepalive = StreamKeepalive(trio.current_time()) if dialled else None
         patience_s = _SILENCE_S if dialled else _FIRST_MESSAGE_S
@@ -129,7 +129,7 @@ class Connection:
         """Let others have their turn. What came meanwhile waits where it is, and in the end at its sender."""
         host = self.flow.remote.host
         await trio.lowlevel.checkpoint()
-        while rest_s := self._shares.rest_s(trio.current_time(), host):
+        while rest_s := self._shares.rest_s(trio.current_time(), host):  # noqa: ASYNC110 - others spend it meanwhile
             await trio.sleep(rest_s)
 
     def _next_event(self) -> Message | Keepalive | None:

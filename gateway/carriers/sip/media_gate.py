@@ -1,7 +1,8 @@
 """Whom a call listens to: what comes on its ports is the far end's, or it goes no further. A core.
 
 With SRTP that is what authenticates, wherever it comes from. Without it, it is a matter of addresses: RTP by
-media/latch.py; RTCP, which has no sequence to prove itself by, from a host that RTP comes from or reports go to.
+media/latch.py; RTCP, which has no sequence to prove itself by, from a host that RTP comes from or reports go to. Behind
+the same address there may be others: once RTP has come, its reports are told from theirs by its SSRC, or by their port.
 """
 
 from functools import lru_cache
@@ -22,6 +23,7 @@ LARGEST_BYTES: Final = 1500
 """No packet of a call is larger: 60 ms of G.711 are 480 bytes, and what is protected has to fit into one frame."""
 
 _HEADER: Final = Layout(">BBH4xI")
+_SSRC: Final = Layout(">I")
 _HEADER_BYTES: Final = 12  # RFC 3550 §5.1
 _RTCP_HEADER_BYTES: Final = 8  # RFC 3550 §6.4: with its SSRC
 _MOST_SOURCES: Final = 4096
@@ -48,6 +50,7 @@ class MediaGate:
         self._latch = Latch()
         self._sender: SrtpSender | None = None
         self._receiver: SrtpReceiver | None = None
+        self._ssrc: int | None = None  # of the RTP that came last
         self._strangers = 0
         self._malformed = 0
         self._past_failures = 0
@@ -100,25 +103,31 @@ class MediaGate:
         if self._receiver is not None:
             opened = self._receiver.unprotect(data, rtcp=rtcp)
             return None if opened is None else _frame(source, rtcp) + opened
-        if self._reports(source, agreed) if rtcp else self._speaks(source, data, agreed, now):
+        if self._reports(source, data, agreed) if rtcp else self._speaks(source, data, agreed, now):
             return _frame(source, rtcp) + data
         self._strangers += 1
         return None
 
     def _speaks(self, source: Address, data: bytes, agreed: Agreed, now: float) -> bool:
+        """Nobody new, while nothing is to come: a hold is long, and its silence would let anybody in."""
         _, kind, sequence, ssrc = _HEADER.unpack_from(data)
-        return self._latch.admit(
+        speaks = self._latch.admit(
             source,
             ssrc=ssrc,
             sequence=sequence,
             payload_type=kind & 0x7F,
-            payload_types=agreed.receives,
+            payload_types=agreed.receives if agreed.direction.receives else (),
             now=now,
         )
+        self._ssrc = ssrc if speaks else self._ssrc
+        return speaks
 
-    def _reports(self, source: Address, agreed: Agreed) -> bool:
+    def _reports(self, source: Address, data: bytes, agreed: Agreed) -> bool:
         rtp = self._latch.address
-        return source.host == agreed.rtcp_address or (rtp is not None and source.host == rtp.host)
+        if source.host != agreed.rtcp_address and (rtp is None or source.host != rtp.host):
+            return False
+        ports = {agreed.rtcp_port, *(() if rtp is None else (rtp.port, rtp.port + 1))}
+        return self._ssrc in {None, _SSRC.unpack_from(data, 4)[0]} or source.port in ports
 
     # -- out
 

@@ -2,7 +2,9 @@
 
 At 100 calls a packet comes every 0.2 ms. To wait for each costs ten times what it costs to take it; so all sockets stand
 in one selector, for which trio waits, and once something came it is looked at only so often. A call that is alone does
-not notice.
+not notice. Between two looks is a slot of the pacing clock, so that both wake up together: the core takes audio every
+20 ms, out of a buffer of 20 ms at the least. Measured with 100 calls: 57 us a packet without a rest, 22 with 3 ms, 18 with
+5 ms, 14 with 10 ms.
 """
 
 import errno
@@ -19,6 +21,7 @@ import trio
 from gateway.carriers.sip.media_gate import LARGEST_BYTES, MediaCounts, MediaGate
 from gateway.carriers.sip.port_pairs import PortPairs
 from gateway.media.latch import Address
+from gateway.net.pacing import next_slot
 from gateway.wire.sdp.agreement import Agreed
 
 __all__ = ["MediaPort", "MediaPorts", "NoPorts"]
@@ -26,9 +29,6 @@ __all__ = ["MediaPort", "MediaPorts", "NoPorts"]
 _QUARANTINE_S: Final = 30.0
 # RFC 6335 §6: ports that belong to nobody.
 _ANY_PORTS: Final = range(49_152, 65_536)
-# Between two looks at the sockets. The core takes audio every 20 ms, out of a buffer of 20 ms at the least. Measured with
-# 100 calls: 57 us a packet without a rest, 22 with 3 ms, 18 with 5 ms, 14 with 10 ms.
-_REST_S: Final = 0.004
 # A socket that has more than one packet for us has many: what came while the loop was busy, or what a stranger floods it
 # with. The latter has to be read as fast as it comes, or the kernel drops the far end's packets among his.
 _MOST_AT_ONCE: Final = 64
@@ -71,7 +71,7 @@ class MediaPorts:
             while True:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
                 while self._read(trio.current_time()):  # noqa: ASYNC110 - only the kernel knows, and is not to wake us
-                    await trio.sleep(_REST_S)
+                    await trio.sleep_until(next_slot())
         finally:
             for port in list(self._open):
                 port.close()
@@ -163,6 +163,8 @@ class MediaPort:
         self._closed = closed
         self._gate = MediaGate()
         self._is_open = True
+        self._sender: tuple[object, ...] = ()
+        self._source = Address("", 0)
         self._unsent = 0
         self._errors = 0
 
@@ -220,7 +222,9 @@ class MediaPort:
                 self._fail(f"RTP cannot be read: {error.strerror}")
             return False
         self._errors = 0
-        self._take(data, Address(*sender[:2]), now, rtcp=rtcp)
+        if sender != self._sender:  # rarely, and to make an address takes longer than to compare two
+            self._sender, self._source = sender, Address(*sender[:2])
+        self._take(data, self._source, now, rtcp=rtcp)
         return True
 
     def _take(self, data: bytes, source: Address, now: float, *, rtcp: bool) -> None:

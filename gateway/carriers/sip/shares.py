@@ -19,9 +19,7 @@ _MOST_SOURCES: Final = 10_000
 class Shares:
     """Seconds of processing, which come back with time. `of_one` and `of_all`: a second's, and the most at once."""
 
-    def __init__(
-        self, *, of_one: tuple[float, float] = _SHARE, of_all: tuple[float, float] = _ALL
-    ) -> None:
+    def __init__(self, *, of_one: tuple[float, float] = _SHARE, of_all: tuple[float, float] = _ALL) -> None:
         self._of_one = _Seconds(*of_one)
         self._of_all = _Seconds(*of_all)
 

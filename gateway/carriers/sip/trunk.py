@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
@@ -98,6 +99,16 @@ class Trunk:
     def domains(self) -> tuple[str, ...]:
         """The hosts that stand for it."""
         return tuple(uri.host for uri in (self.settings.address, self.settings.registrar) if uri is not None)
+
+    def has(self, host: str) -> bool:
+        """Whether a host is the trunk's: of its name, or in its networks."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return any(same_host(host, each) for each in self.domains)
+        return any(same_host(host, each) for each in self.domains) or any(
+            address in network for network in self.settings.networks
+        )
 
     # -- calls that go
 

@@ -66,7 +66,7 @@ class Trunks:
             if not isinstance(proven, Trunk):
                 return proven
             trunk = proven
-        if not self._asked[trunk.name].take("", now):
+        elif not self._asked[trunk.name].take("", now):
             return Drop("flood", None)
         if why := trunk.full(now):
             return Refusal(503, (("Retry-After", str(_RETRY_AFTER_S)),), f"At Most {why}")

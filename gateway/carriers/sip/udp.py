@@ -146,7 +146,7 @@ class UdpSocket:
         """Tell of those to whom a datagram of ours was not delivered. Linux, ip(7), `IP_RECVERR`."""
         if sys.platform != "linux":
             return
-        gone = {}
+        gone: dict[Address, None] = {}
         for _ in range(_MOST_ERRORS):
             try:
                 _, details, _, sent_to = self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)

@@ -24,13 +24,17 @@ class SrtpPolicy(enum.StrEnum):
 
 
 class OurMedia(msgspec.Struct, frozen=True, kw_only=True):
-    """What we have to offer. `address` and `port`: where we receive; `codecs`: of ours, the preferred one first."""
+    """What we have to offer. `address` and `port`: where we receive; `codecs`: of ours, the preferred one first.
+
+    `near`: the far end is on this machine, and may name its loopback.
+    """
 
     address: str
     port: int
     codecs: tuple[str, ...] = ("pcmu", "pcma")
     direction: Direction = Direction.SENDRECV
     srtp: SrtpPolicy = SrtpPolicy.OFF
+    near: bool = False
 
 
 class Srtp(msgspec.Struct, frozen=True, kw_only=True):

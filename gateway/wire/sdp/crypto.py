@@ -29,7 +29,7 @@ SUITES: Final[Mapping[str, int]] = {
 _LEAST_LIFETIME: Final = 2**20
 _LIFETIME: Final = re.compile(r"2\^(\d{1,2})|(\d{1,15})")
 _MKI: Final = re.compile(r"(\d{1,20}):(\d{1,3})")
-_HIDDEN: Final = re.compile(r"(inline:)[^\s|;]+")
+_HIDDEN: Final = re.compile(r"(inline:[ \t]*)[^\s|;]+", re.IGNORECASE)
 
 
 class Crypto(msgspec.Struct, frozen=True, kw_only=True):

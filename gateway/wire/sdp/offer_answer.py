@@ -30,6 +30,7 @@ _OFFERED_SUITES: Final = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 _OUR_NUMBERS: Final[Mapping[str, int]] = {"pcmu": 0, "pcma": 8, _EVENTS: 101}
 # The address of hold before there were directions. RFC 3264 §8.4.
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound to it
+_EVERYBODY: Final = ip_address("255.255.255.255")
 
 
 class OfferAnswer:
@@ -179,15 +180,15 @@ class OfferAnswer:
         srtp: Srtp | None,
     ) -> Agreed:
         """What their description and ours come to."""
-        address = _host(theirs.address_of(line))
-        if address is None:
-            raise NotAcceptable("no c= with the IP address of a host")
+        address = _host(theirs.address_of(line), self.ours)
+        if address is None or (address, line.port) == (self.ours.address, self.ours.port):
+            raise NotAcceptable("no c= with the IP address of a host that we could send to")
         payload_type = line.find(codec)
         assert payload_type is not None
         held = address in _NOWHERE
         direction = theirs.direction_of(line)
         rtcp_port = line.rtcp.port if line.rtcp else line.port + 1
-        rtcp_address = (_host(line.rtcp.address) if line.rtcp else None) or address
+        rtcp_address = (_host(line.rtcp.address, self.ours) if line.rtcp else None) or address
         return Agreed(
             codec=codec,
             address=None if held else address,
@@ -251,13 +252,21 @@ class OfferAnswer:
         return self._keys[suite]
 
 
-def _host(address: str | None) -> str | None:
-    """An IP address as sockets write it; a name would have us ask the DNS for what a stranger wrote."""
+def _host(address: str | None, ours: OurMedia) -> str | None:
+    """An IP address as sockets write it, where audio can go from us: of our version, and of one host.
+
+    A name would have us ask the DNS for what a stranger wrote; an address of this machine alone would have us talk to
+    what listens there.
+    """
     try:
-        host = ip_address(address or "")
+        host, here = ip_address(address or ""), ip_address(ours.address)
     except ValueError:
         return None
-    return None if host.is_multicast else str(host)
+    if str(host) in _NOWHERE:
+        return str(host)
+    is_nobody = host.is_multicast or host == _EVERYBODY or host.version != here.version
+    is_near = ours.near or here.is_loopback
+    return None if is_nobody or (host.is_loopback and not is_near) else str(host)
 
 
 def _preferred(line: Media, codecs: tuple[str, ...]) -> str | None:

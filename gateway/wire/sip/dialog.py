@@ -13,9 +13,9 @@ from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.uri import SipUri, Uri
 from gateway.wire.sip.values import CSeq
 
-__all__ = ["Dialog", "DialogId", "Path", "asked_again", "path_of", "request_along"]
+__all__ = ["CREDENTIALS", "Dialog", "DialogId", "Path", "asked_again", "path_of", "request_along"]
 
-_CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
+CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
 
 
 class DialogId(NamedTuple):
@@ -152,7 +152,7 @@ class Dialog:
     def ack(self, invite: Request, rows: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
         """The ACK of a 2xx to `invite`, with the credentials that it had. RFC 3261 §13.2.2.4."""
         ack = self._along("ACK", invite.headers[CSEQ].number, rows, body)
-        ack.headers.copy_from(invite.headers, *_CREDENTIALS)
+        ack.headers.copy_from(invite.headers, *CREDENTIALS)
         return ack
 
     def next_number(self) -> int:
@@ -193,9 +193,7 @@ class Dialog:
 
 def asked_again(request: Request, number: int) -> Request:
     """The same with another CSeq, without a Via and without credentials. RFC 3261 §8.1.3.5, §22.2."""
-    headers = HeaderMap(
-        [(name, text) for name, text in request.headers if name not in {"Via", *_CREDENTIALS}]
-    )
+    headers = HeaderMap([(name, text) for name, text in request.headers if name not in {"Via", *CREDENTIALS}])
     headers[CSEQ] = CSeq(number, request.method)
     return msgspec.structs.replace(request, headers=headers)
 

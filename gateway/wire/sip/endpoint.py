@@ -1,15 +1,18 @@
 """What we bring into every session: who and where we are, what we take, how long things may take."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gateway.wire.sip.acceptance import Abilities, Refusal
 from gateway.wire.sip.backoff import readable
+from gateway.wire.sip.dialog import CREDENTIALS
 from gateway.wire.sip.digest import DigestClient
 from gateway.wire.sip.fields import CONTENT_TYPE
 from gateway.wire.sip.message import Request, Response, response_to
 from gateway.wire.sip.name_addr import NameAddr
+from gateway.wire.sip.routing import next_hop
 from gateway.wire.sip.transaction import Timing
 from gateway.wire.sip.uri import SipUri, Uri
 
@@ -36,7 +39,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """`contact`: where others reach us in this session. `rng` makes tags and Call-IDs, and pauses that must differ.
 
     `expires_s`: how long a session may last without a refresh; None: we do not ask for refreshes, but grant them.
-    `min_expires_s`: less is refused. RFC 4028. `credentials`: for who challenges us. `rows`: in all that we send.
+    `min_expires_s`: less is refused. RFC 4028. `credentials`: for who challenges us, if `trusts` is
+    true of the host that a request goes to: a call's later ones may go to whom the other likes. None: of all. `rows`: in
+    all that we send.
     """
 
     contact: NameAddr
@@ -46,6 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     expires_s: int | None = 1800
     min_expires_s: int = 90
     credentials: DigestClient | None = None
+    trusts: Callable[[str], bool] | None = None
     rows: Rows = ()
 
     def new_tag(self) -> str:
@@ -60,15 +66,27 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def authorize(self, request: Request) -> None:
         """Put in what those who have challenged us want to see."""
-        if self.credentials is not None:
+        if self.credentials is not None and self._goes_to_friends(request):
             self.credentials.authorize(request)
+
+    def acknowledging(self, ack: Request) -> Request:
+        """The ACK, without what only our friends may see."""
+        if not self._goes_to_friends(ack):
+            for name in CREDENTIALS:
+                del ack.headers[name]
+        return ack
 
     def can_ask_again(self, request: Request, response: Response) -> bool:
         """Whether the response is a challenge that we can answer, by the same as a new request."""
         if self.credentials is not None and response.status // 100 == 2:
             self.credentials.accepted(response)
         challenged = response.status in {401, 407}
-        return challenged and self.credentials is not None and self.credentials.challenged(request, response)
+        may = challenged and self._goes_to_friends(request)
+        return may and self.credentials is not None and self.credentials.challenged(request, response)
+
+    def _goes_to_friends(self, request: Request) -> bool:
+        hop = next_hop(request)
+        return self.trusts is None or (hop is not None and self.trusts(hop.parameter("maddr") or hop.host))
 
     def rows_for(self, method: str, *, secure: bool, body_type: str | None = None) -> Rows:
         """What our requests and 2xx to others say besides what they are about."""

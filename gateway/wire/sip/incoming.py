@@ -14,6 +14,8 @@ from gateway.wire.sip.transactions import ServerKey
 __all__ = ["Incoming"]
 
 _LONGEST_RETRY_AFTER_S: Final = 10  # RFC 3261 §14.2, RFC 3311 §5.2
+# Each is answered again and again until its ACK comes; one may be late, more of them nobody waits for.
+_MOST_UNACKNOWLEDGED: Final = 4
 
 
 class _Owed(NamedTuple):
@@ -168,7 +170,7 @@ class Incoming:
         """Of an INVITE. §14.2."""
         if ours_open:
             return 491
-        if any(server.open for server in self._served.values()):
+        if len(self._served) >= _MOST_UNACKNOWLEDGED or any(server.open for server in self._served.values()):
             return 500
         return self._offers.refusal
 

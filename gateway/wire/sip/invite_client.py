@@ -183,6 +183,7 @@ class InviteClient:
     def _acknowledge(self, dialog: Dialog, description: bytes | None = None) -> None:
         body_type = None if description is None else DESCRIPTION
         rows = self._endpoint.rows_for("ACK", secure=dialog.secure, body_type=body_type)
-        ack = Acknowledge(dialog.ack(self.request, rows, description or b""), dialog.next_hop)
+        request = self._endpoint.acknowledging(dialog.ack(self.request, rows, description or b""))
+        ack = Acknowledge(request, dialog.next_hop)
         self._acks[dialog.remote.tag] = ack
         self._words.append(ack)

@@ -21,7 +21,10 @@ _UNREADABLE: Final = (1.0, 5)
 
 
 class Outside:
-    """`draining_s`: when to ask again, while no calls are taken; None: they are."""
+    """`draining_s`: when to ask again, while no calls are taken; None: they are.
+
+    All but calls is answered without memory, and again if it comes again (RFC 3261 §8.2.7): a flood leaves nothing.
+    """
 
     def __init__(self, transactions: Transactions, abilities: Abilities, rng: "Random") -> None:
         self.draining_s: int | None = None
@@ -45,6 +48,7 @@ class Outside:
             tag = self._new_tag()
             answer = answer_options(request, self._abilities, to_tag=tag, draining_s=self.draining_s)
             self._transactions.respond(asked.key, answer, now)
+            self._transactions.forget(asked.key)
         elif request.method != "INVITE":
             self._respond(asked, 481, now)
         elif self.draining_s is not None:
@@ -103,6 +107,8 @@ class Outside:
         for name, text in rows:
             response.headers.add(name, text)
         self._transactions.respond(asked.key, response, now)
+        if asked.request.method != "INVITE":
+            self._transactions.forget(asked.key)
 
     def _new_tag(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"

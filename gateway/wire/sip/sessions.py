@@ -179,5 +179,6 @@ class Sessions:
             self._alarms = [alarm for alarm in self._alarms if self._soonest.get(alarm.key) == alarm.at]
             heapq.heapify(self._alarms)
         invite = self._invites.pop(session, None)
-        if invite is not None:
+        # A branch that was used again is another's by now.
+        if invite is not None and self._invited.get(invite) is session:
             del self._invited[invite]

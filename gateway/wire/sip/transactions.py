@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM, TO, VIA
@@ -125,7 +126,7 @@ class _Transaction:
 
 class Transactions:
     """Give it what comes and the time; take what happened. `most`: requests of others under way, of which more are
-    dropped as if they had been lost.
+    dropped as if they had been lost; as many again may be within dialogs, so that calls can end in a flood.
     """
 
     def __init__(self, timing: Timing | None = None, *, most: int = 20_000) -> None:
@@ -134,6 +135,7 @@ class Transactions:
         self._clients: dict[ClientKey, _Transaction] = {}
         self._servers: dict[ServerKey, _Transaction] = {}
         self._merging: dict[tuple[object, ...], ServerKey] = {}
+        self._by_flow: defaultdict[Flow, dict[Key, None]] = defaultdict(dict)
         self._numbers = itertools.count()
         self._alarms: list[
             _Alarm
@@ -149,6 +151,7 @@ class Transactions:
         transaction = _Transaction(steps, request, flow, next(self._numbers))
         transaction.sending = request
         self._clients[key] = transaction
+        self._by_flow[flow][key] = None
         self._carry_out(key, transaction, steps.happens("begin", now))
         return key
 
@@ -188,9 +191,9 @@ class Transactions:
 
     def broken(self, flow: Flow, now: float) -> None:
         """A flow can carry nothing any more."""
-        everything: list[tuple[Key, _Transaction]] = [*self._clients.items(), *self._servers.items()]
-        for key, transaction in everything:
-            if transaction.flow == flow:
+        for key in list(self._by_flow.get(flow, ())):
+            transaction = self._find(key)
+            if transaction is not None:
                 self._carry_out(key, transaction, transaction.steps.happens("broken", now))
 
     def advance(self, now: float) -> None:
@@ -232,12 +235,13 @@ class Transactions:
             self._carry_out(key, transaction, transaction.steps.happens(what, now), request)
         elif request.method == "ACK":
             self._happened.append(Acknowledged(request))  # of a 2xx, which is another transaction
-        elif len(self._servers) < self._most:
+        elif len(self._servers) < self._most * (1 if request.headers[TO].tag is None else 2):
             self._begin(key, request, flow, now, reliable=reliable)
 
     def _begin(self, key: ServerKey, request: Request, flow: Flow, now: float, *, reliable: bool) -> None:
         steps = machine(_table(request.method, "server"), reliable=reliable, timing=self._timing)
         transaction = self._servers[key] = _Transaction(steps, request, flow, next(self._numbers))
+        self._by_flow[flow][key] = None
         does = steps.happens("begin", now)
         merging = _merging_key(request)
         if merging is not None and merging in self._merging:  # it came here by two ways
@@ -281,6 +285,7 @@ class Transactions:
 
     def _forget(self, key: Key, transaction: _Transaction) -> None:
         self._happened.append(Over(key))
+        self._leave(transaction.flow, key)
         if isinstance(key, ClientKey):
             self._clients.pop(key, None)
             return
@@ -288,6 +293,13 @@ class Transactions:
         merging = _merging_key(transaction.request)
         if merging is not None and self._merging.get(merging) == key:
             del self._merging[merging]
+
+    def _leave(self, flow: Flow, key: Key) -> None:
+        keys = self._by_flow.get(flow)
+        if keys is not None:
+            keys.pop(key, None)
+            if not keys:
+                del self._by_flow[flow]
 
 
 def _table(method: str, side: str) -> Any:
