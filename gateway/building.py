@@ -25,6 +25,7 @@ from gateway.dialplan.steps import StepMachine
 from gateway.incoming import NewCall
 from gateway.media.stereo import StereoMix
 from gateway.settings import Settings
+from gateway.telemetry.masking import clean_text
 from gateway.traces.format import Header
 from gateway.traces.pseudonyms import Pseudonyms
 from gateway.traces.recorder import Recorder
@@ -104,7 +105,7 @@ class CallBuilder:
                 direction=new.direction,
                 caller=header.caller,
                 called=header.called,
-                headers=dict(new.headers),
+                headers=self._headers(new),
                 plan=plan.name,
                 backend=header.backend,
                 started_at=utc_now(),
@@ -114,6 +115,12 @@ class CallBuilder:
             log=self._log.bind(call=call_id),
         )
         return call, folder
+
+    def _headers(self, new: NewCall) -> dict[str, str]:
+        """Those that the carrier's settings let through, for the record; without phone numbers, unless they are kept."""
+        if self._settings.traces.keep_numbers:
+            return dict(new.headers)
+        return {name: clean_text(text) for name, text in new.headers.items()}
 
     def _header(self, call_id: str, new: NewCall, plan: Plan) -> Header:
         voice, barge_in = self._settings.voice, self._settings.barge_in
