@@ -14,7 +14,8 @@ which OpenBLAS starts threads.
 """
 
 import math
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import permutations
 from typing import Final, Protocol
@@ -30,8 +31,9 @@ __all__ = ["RATES_HZ", "Downsampler", "Resampler", "Upsampler", "resampler"]
 RATES_HZ: Final = (8000, 16_000, 24_000)
 """The rates that can be resampled, each to each."""
 
+_PCM16: Final = np.dtype("<i2")
 _STEPS: Final = 16
-_MOST_CUTS: Final = 4  # lengths of chunks that a stream has buffers for; each takes some 20 kB
+_MOST_CUTS: Final = 16  # lengths of chunks that there are buffers for; each takes some 20 kB
 
 
 class Resampler(Protocol):
@@ -74,6 +76,13 @@ Upsampler: Final = partial(resampler, 8000, 24_000)
 Downsampler: Final = partial(resampler, 24_000, 8000)
 
 
+class _Cuts(threading.local):
+    """A thread's buffers. All streams share them: of a hundred calls, each would find its own cold."""
+
+    def __init__(self) -> None:
+        self.by_end: dict[int, _Cut] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Bank:
     """The filter of one pair of rates. A step reads `window` samples, moves on by `hop` and gives `gives`."""
@@ -85,6 +94,16 @@ class _Bank:
     matrix: NDArray[np.float64]
     delay_ms: float
     longest: int  # samples a product: 100 ms, the longest chunk that voices send; more would only cost memory
+    cuts: _Cuts = field(default_factory=_Cuts)
+
+    def cut(self, end: int) -> "_Cut":
+        """Buffers for `end` samples, until the next product of this thread."""
+        cut = self.cuts.by_end.get(end)
+        if cut is None:
+            if len(self.cuts.by_end) >= _MOST_CUTS:
+                self.cuts.by_end.clear()
+            cut = self.cuts.by_end[end] = _Cut(self, end)
+        return cut
 
     @classmethod
     def between(cls, from_hz: int, to_hz: int) -> "_Bank":
@@ -138,18 +157,17 @@ class _Cut:
         self.windows = as_strided(self.samples, (rows, width), (row_hop * stride, stride), writeable=False)
         self.rows = np.empty((rows, width))
         self.sums = np.empty((rows, columns))
-        self.rounded = np.empty((rows, columns), "<i2")
+        self.rounded = np.empty((rows, columns), _PCM16)
         self.result = self.rounded.reshape(-1)[: steps * bank.gives]
         self.rest = self.samples[steps * bank.hop : end]
 
 
 class _Stream:
-    """One stream through a bank. Buffers are cut for a chunk's length, and kept for the next of that length."""
+    """One stream through a bank."""
 
     def __init__(self, bank: _Bank) -> None:
         self.delay_ms: Final = bank.delay_ms
         self._bank = bank
-        self._cuts: dict[int, _Cut] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -157,7 +175,7 @@ class _Stream:
 
     def feed(self, pcm: bytes) -> bytes:
         _refuse_half_a_sample(pcm)
-        samples = np.frombuffer(pcm, "<i2")
+        samples = np.frombuffer(pcm, _PCM16)
         longest = self._bank.longest
         if len(samples) <= longest:
             return self._filter(samples)
@@ -166,24 +184,17 @@ class _Stream:
     def _filter(self, samples: NDArray[np.int16]) -> bytes:
         held = len(self._rest)
         end = held + len(samples)
-        cut = self._cuts.get(end)
-        if cut is None:
-            cut = self._new_cut(end)
+        cut = self._bank.cut(end)
         cut.samples[:held] = self._rest
         cut.samples[held:end] = samples
         cut.rows[:] = cut.windows
         np.dot(cut.rows, self._bank.matrix, out=cut.sums)
         np.minimum(cut.sums, 32767.0, out=cut.sums)
         np.maximum(cut.sums, -32768.0, out=cut.sums)
-        np.rint(cut.sums, out=cut.rounded, casting="unsafe")
-        self._rest = cut.rest
+        np.rint(cut.sums, out=cut.sums)
+        cut.rounded[:] = cut.sums
+        self._rest = cut.rest.copy()
         return cut.result.tobytes()
-
-    def _new_cut(self, end: int) -> _Cut:
-        if len(self._cuts) >= _MOST_CUTS:
-            self._cuts.clear()
-        cut = self._cuts[end] = _Cut(self._bank, end)
-        return cut
 
 
 def _refuse_half_a_sample(pcm: bytes) -> None:

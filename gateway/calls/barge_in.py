@@ -84,7 +84,7 @@ class BargeIn:
 
     def advance(self, now: float) -> Verdict | None:
         """Time passes."""
-        if not self.suspected:
+        if self._began_at is None and not self._unwritten:
             return None
         if any(now - over_at >= _WORDS_S for over_at in self._unwritten.values()):
             return self._interrupted()

@@ -5,6 +5,7 @@ on. The tasks read and write wires and decide nothing. `end` is the only way out
 """
 
 import collections
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, assert_never
 
@@ -77,7 +78,7 @@ class Call:
         self._keeper = Keeper(
             services.backends,
             agents,
-            feed_voice=lambda event: self.feed("voice", event),
+            feed_voice=functools.partial(self.feed, "voice"),
             feed_command=self.command,
         )
         self._cuts: collections.deque[_CutToMake] = collections.deque()
@@ -95,18 +96,18 @@ class Call:
         if self._feeding:
             return
         self._feeding = True
+        t_us = self._t_us()  # what is fed meanwhile happens now
         try:
             while self._inputs and self._core.ended is None and self.reason is None:
-                self._feed_one(*self._inputs.popleft())
+                self._feed_one(*self._inputs.popleft(), t_us)
         finally:
             self._feeding = False
 
     def command(self, command: c.Command) -> None:
         self.feed("command", msgspec.json.encode(command).decode())
 
-    def _feed_one(self, port: c.Port, data: str | bytes) -> None:
+    def _feed_one(self, port: c.Port, data: str | bytes, t_us: int) -> None:
         self._seq += 1
-        t_us = self._t_us()
         now = t_us / 1e6
         if self._trace is not None:
             self._trace.input(self._seq, t_us, port, data)
@@ -192,7 +193,7 @@ class Call:
     async def run(self) -> None:
         """The whole call. Raises nothing but what cancels it from outside: a bug in it ends this call alone."""
         self._began = trio.current_time()
-        leave_clock = self._services.add_tick(self._tick)
+        leave_clock = self._services.add_tick(functools.partial(self._feed_from_outside, "tick"))
         try:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._listen)
@@ -212,7 +213,7 @@ class Call:
     async def _listen(self) -> None:
         """Carrier to core."""
         if self._prompt is not None:
-            self._prompt.hear_with(self._heard)
+            self._prompt.hear_with(functools.partial(self._feed_from_outside, "carrier"))
             await trio.sleep_forever()
         try:
             while True:
@@ -252,16 +253,11 @@ class Call:
         if patience.cancelled_caught:
             self._keeper.drop(mark.session)
 
-    def _tick(self) -> None:
-        """One beat of the pacing clock."""
-        self._feed_from_outside("tick")
-
-    def _heard(self, data: str | bytes) -> None:
-        """A message of a carrier that makes nobody wait."""
-        self._feed_from_outside("carrier", data)
-
     def _feed_from_outside(self, port: c.Port, data: str | bytes = "") -> None:
-        """As `feed`, in somebody else's task. What goes wrong here is raised in this call's own."""
+        """As `feed`, in somebody else's task: the pacing clock's, or that of a carrier which makes nobody wait.
+
+        What goes wrong here is raised in this call's own.
+        """
         try:
             self.feed(port, data)
         except Exception as error:  # noqa: BLE001 - stored, and raised again in `run`

@@ -137,8 +137,9 @@ class Conversation:
 
     def receive(self, event: str, now: float) -> None:
         """What the session that talks says."""
-        self._session.receive(event)
-        for happened in self._session.events():
+        session = self._session
+        session.receive(event)
+        for happened in session.events():
             self._take(happened, now)
         self._ask_after_tools(now)
 
@@ -329,11 +330,11 @@ class Conversation:
     def _quiet(self, now: float) -> bool:
         """Nobody speaks, and nothing is under way."""
         return (
-            not self._answers.owed
-            and not self._speaking
-            and not self._tools.running
+            not self._speaking
             and self._closing is None
+            and not self._answers.owed
             and not self._session.responding
+            and not self._tools.running
             and self._sessions.talking.ready
             and not self._downlink.parked
             and self._downlink.silent(now)
@@ -369,7 +370,8 @@ class Conversation:
         return self._downlink.ledger.item(item).received_ms
 
     def _fill(self, now: float, *, waiting: bool) -> None:
-        pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=self._downlink.speaking(now))
+        sounding = waiting and self._downlink.speaking(now)
+        pcm = self._fillers.due(self._filler, now, waiting=waiting, sounding=sounding)
         if pcm is not None:
             self._downlink.sound(f"filler{self._numbers()}", pcm)
             self._emit(c.Fact("filler.played", {"clip": self._filler}))

@@ -12,7 +12,7 @@ import msgspec
 from gateway import contracts as c
 from gateway.audio.g711 import CODECS, Codec
 from gateway.calls.call_tools import EndCall, Transfer
-from gateway.calls.conversation import Conversation, VoiceGone
+from gateway.calls.conversation import Conversation, VoiceGone, Wish
 from gateway.calls.paths import Downlink
 from gateway.calls.settings import CallSettings
 from gateway.media.stereo import StereoMix
@@ -268,8 +268,10 @@ class CallCore:
 
     def _settle(self, now: float) -> None:
         self._settle_leg(now)
+        talk = self._conversation
         if self._downlink is not None and self.ended is None:
-            self._take_wish()
+            if talk is not None and (wish := talk.take_wish()) is not None:
+                self._grant(wish)
             if self._downlink.pump(now):
                 if self._conversation is not None:
                     self._conversation.sent(now)
@@ -279,11 +281,8 @@ class CallCore:
         if self._conversation is not None:
             self._conversation.flush()
 
-    def _take_wish(self) -> None:
-        wish = self._conversation.take_wish() if self._conversation is not None else None
+    def _grant(self, wish: Wish) -> None:
         match wish:
-            case None:
-                pass
             case EndCall():
                 self._agent_ended = True
                 self._then = c.Milestone.CONVERSED

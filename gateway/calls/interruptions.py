@@ -54,7 +54,9 @@ class Interruptions:
 
     def advance(self, session: SessionCore, now: float) -> None:
         """Time passes: a sound that lasts is an interruption."""
-        self._judge(session, self._barge_in.advance(now), now)
+        verdict = self._barge_in.advance(now)
+        if verdict is not None:
+            self._judge(session, verdict, now)
 
     def pressed(self, session: SessionCore, now: float) -> None:
         """A key interrupts like a word, and is none by mistake."""

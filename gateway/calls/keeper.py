@@ -84,8 +84,11 @@ class Keeper:
             return
         if wire.prompt is None:
             wire.outbox.put(message.data, message.caller_ms)
-        else:
-            self._tell(wire, wire.prompt, message.data)
+            return
+        try:
+            wire.prompt.send_now(message.data)
+        except (c.SessionLost, c.SessionRefused) as error:
+            self._lost(wire, error)
 
     def drop(self, session: int) -> None:
         """The connection does not carry out what it is told: end it as lost."""
@@ -148,12 +151,6 @@ class Keeper:
                         self._feed(request.session, await connection.receive())
         if deadline.cancelled_caught:
             raise c.SessionLost(f"no connection within {_CONNECT_S} s")
-
-    def _tell(self, wire: _Wire, voice: c.PromptVoice, event: str) -> None:
-        try:
-            voice.send_now(event)
-        except (c.SessionLost, c.SessionRefused) as error:
-            self._lost(wire, error)
 
     def _feed(self, session: int, event: str) -> None:
         for talking in self._wires:

@@ -6,7 +6,7 @@ from gateway.audio.g711 import CODECS, Codec
 from gateway.audio.resample import Resampler, resampler
 from gateway.contracts import AudioFormat, Heard, LegCore
 from gateway.media.heard import HeardLedger, ItemHeard
-from gateway.media.playout import FRAME_MS, MOST_QUEUED_MS, Playout
+from gateway.media.playout import FRAME_MS, MOST_QUEUED_MS, Piece, Playout
 from gateway.media.stereo import StereoMix
 
 __all__ = ["Downlink"]
@@ -67,16 +67,20 @@ class Downlink:
         pieces = self._playout.take(now)
         if not pieces:
             return False
-        plays_at = self._playout.ends_at - sum(len(piece.payload) for piece in pieces) / _LINE_HZ
+        if self._mix is not None:
+            self._record(self._mix, pieces)
         for item, payload in pieces:
-            if self._mix is not None:
-                self._mix.agent(self._codec.decode(payload), plays_at)
-            plays_at += len(payload) / _LINE_HZ
             if item in self._digits:
                 self._leg.send_digits(self._digits.pop(item))
             self._leg.play(payload, now)
             self.ledger.sent(item, len(payload) / 8)
         return True
+
+    def _record(self, mix: StereoMix, pieces: Sequence[Piece]) -> None:
+        plays_at = self._playout.ends_at - sum(len(piece.payload) for piece in pieces) / _LINE_HZ
+        for _, payload in pieces:
+            mix.agent(self._codec.decode(payload), plays_at)
+            plays_at += len(payload) / _LINE_HZ
 
     def heard(self, heard: Heard) -> None:
         self.ledger.moved(heard)
@@ -161,14 +165,15 @@ class Downlink:
 
     def _run_dry(self, now: float) -> None:
         """All that was sent may be played by now, told or not: then it is not sent once more."""
-        if not self.sounding(now):
+        if now >= self._playout.ends_at:
             self._playout.run_dry()
             self.ledger.run_dry()
 
     def _encode(self, audio: bytes, form: AudioFormat) -> bytes:
         if form.encoding == "pcm":
-            if form.rate_hz not in self._resamplers:
-                self._resamplers[form.rate_hz] = resampler(form.rate_hz, _LINE_HZ)
-            return self._codec.encode(self._resamplers[form.rate_hz].feed(audio))
+            stream = self._resamplers.get(form.rate_hz)
+            if stream is None:
+                stream = self._resamplers[form.rate_hz] = resampler(form.rate_hz, _LINE_HZ)
+            return self._codec.encode(stream.feed(audio))
         codec = CODECS[form.encoding]
         return audio if codec is self._codec else self._codec.encode(codec.decode(audio))

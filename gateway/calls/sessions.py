@@ -40,12 +40,9 @@ class Link:
         self._uplink = uplink
 
     def carry(self, payload: bytes, *, again: bool = False) -> None:
+        send = self.session.send_audio_again if again else self.session.send_audio
         for at in range(0, len(payload), _MOST_APPEND_BYTES):
-            audio = self._uplink.carry(payload[at : at + _MOST_APPEND_BYTES])
-            if again:
-                self.session.send_audio_again(audio)
-            else:
-                self.session.send_audio(audio)
+            send(self._uplink.carry(payload[at : at + _MOST_APPEND_BYTES]))
 
 
 class Sessions:

@@ -43,8 +43,10 @@ class _Span(msgspec.Struct):
 
     def within(self, axis_ms: float) -> float:
         """How far into the item a point of the axis is; 0 before this stretch."""
-        inside_ms = min(max(axis_ms - self.start_ms, 0.0), self.end_ms - self.start_ms)
-        return min(self.item_ms + inside_ms, self.item.received_ms) if inside_ms else 0.0
+        if axis_ms <= self.start_ms:
+            return 0.0
+        inside_ms = min(axis_ms, self.end_ms) - self.start_ms
+        return min(self.item_ms + inside_ms, self.item.received_ms)
 
 
 class HeardLedger:
@@ -58,11 +60,11 @@ class HeardLedger:
         self._dry_ms = 0.0
 
     def received(self, item: str, duration_ms: float) -> None:
-        self._items.setdefault(item, ItemHeard(item)).received_ms += duration_ms
+        self._entry(item).received_ms += duration_ms
 
     def sent(self, item: str, duration_ms: float) -> None:
         """The next `duration_ms` of the axis carry `item`."""
-        entry = self._items.setdefault(item, ItemHeard(item))
+        entry = self._entry(item)
         if self._open and self._open[-1].item is entry:
             self._open[-1].end_ms += duration_ms
         else:
@@ -99,6 +101,12 @@ class HeardLedger:
         self._open.clear()
         self._items.clear()
         return cut
+
+    def _entry(self, item: str) -> ItemHeard:
+        entry = self._items.get(item)
+        if entry is None:
+            entry = self._items[item] = ItemHeard(item)
+        return entry
 
     @property
     def all_heard(self) -> bool:

@@ -83,9 +83,9 @@ class JitterBuffer:
             return []
         frames: list[bytes] = []
         while self._due <= tick + FRAME // 2:
-            excess = self._delay - self._transits.wanted
-            too_deep = self._delay - self._transits.earliest > self._most
-            frames.append(self._player.frame(excess, hurry=too_deep))
+            delay = self._due - self._tape.start
+            too_deep = delay - self._transits.earliest > self._most
+            frames.append(self._player.frame(delay - self._transits.wanted, hurry=too_deep))
             self._due += FRAME
         if len(frames) == 1:
             # Ticks may be late, and never early: one that is earlier than the others is the true one.
@@ -101,6 +101,11 @@ class JitterBuffer:
             return
         if self._ssrc is None:
             self._start(packet, now)
+        elif packet.ssrc == self._ssrc and self._numbers.follows(packet.sequence):
+            self.counts.received += 1
+            if not self._placed(packet, now, follows=True):
+                self._stray(packet, now)
+            return
         elif packet.ssrc != self._ssrc or self._numbers.jumps(packet.sequence):
             self._restart(packet, now)
             self._numbers = Numbers(packet.sequence)
@@ -144,25 +149,29 @@ class JitterBuffer:
 
     def _placed(self, packet: RtpPacket, now: float, *, follows: bool) -> bool:
         """Whether it is in time, and so on the tape. `follows`: by its number."""
+        size = len(packet.payload)
         position = self._position(packet)
-        if not self._reaches(position, len(packet.payload)):
+        if not self._reaches(position, size):
             return False
+        player, tape = self._player, self._tape
         self._transits.add(round(now * _RATE_HZ) - position, now)
-        self._player.turn_back(position, self._transits.wanted - self._delay)
-        end = position + len(packet.payload)
-        if end <= max(self._tape.start, self._player.played_to):
+        if position < tape.start:
+            player.turn_back(position, self._transits.wanted - self._delay)
+        end = position + size
+        if end <= tape.start or end <= player.played_to:
             return False
-        self.counts.late += len(self._strays)
-        self._strays.clear()
+        if self._strays:
+            self.counts.late += len(self._strays)
+            self._strays.clear()
         silent = follows and position > self._newest_end
         if silent:
-            self._tape.silence(self._newest_end, position)
-        self._player.gap_over(silent=silent)
-        self._player.write(position, packet.payload)
+            tape.silence(self._newest_end, position)
+        player.gap_over(silent=silent)
+        player.write(position, packet.payload)
         if end > self._newest_end:
             self._newest = (packet.timestamp, position)
             self._newest_end = end
-            self._player.rests_from = None
+            player.rests_from = None
         return True
 
     # -- beginnings

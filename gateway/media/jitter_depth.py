@@ -36,14 +36,15 @@ class Transits:
         self._sorted: list[int] = []
 
     def add(self, transit: int, now: float) -> None:
-        self._arrived.append((now, transit))
-        insort(self._sorted, transit)
-        while len(self._sorted) > _MOST_PACKETS or self._arrived[0][0] < now - _WINDOW_S:
-            _, old = self._arrived.popleft()
-            del self._sorted[bisect_left(self._sorted, old)]
-        self.earliest = self._sorted[0]
-        needed = self._sorted[-1 - len(self._sorted) // _TOLERANCE] + FRAME
-        least = self._least if len(self._sorted) >= _FEW_PACKETS else max(START, self._least)
+        arrived, ranked = self._arrived, self._sorted
+        arrived.append((now, transit))
+        insort(ranked, transit)
+        while len(ranked) > _MOST_PACKETS or arrived[0][0] < now - _WINDOW_S:
+            _, old = arrived.popleft()
+            del ranked[bisect_left(ranked, old)]
+        self.earliest = ranked[0]
+        needed = ranked[-1 - len(ranked) // _TOLERANCE] + FRAME
+        least = self._least if len(ranked) >= _FEW_PACKETS else max(START, self._least)
         self.wanted = min(max(needed, self.earliest + least), self.earliest + self._most)
 
     def forget(self) -> None:

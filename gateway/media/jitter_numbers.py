@@ -20,6 +20,15 @@ class Numbers:
         self._span = 0  # from the oldest number that is known to the newest
         self._came = 0  # a bit for each number, the newest lowest
 
+    def follows(self, sequence: int) -> bool:
+        """Add a number, if it is the next one, as nearly all are. Whether it was."""
+        if sequence != self._newest + 1 & 0xFFFF:
+            return False
+        self._newest = sequence
+        self._span += 1
+        self._came = (self._came << 1 | 1) & _MASK
+        return True
+
     def jumps(self, sequence: int) -> bool:
         """Whether this number is so far from the newest that its sender began anew."""
         return abs(sequence_step(sequence, self._newest)) > _MAX_DROPOUT

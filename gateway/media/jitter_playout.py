@@ -79,6 +79,8 @@ class TapePlayer:
 
     def gap_over(self, *, silent: bool) -> None:
         """A packet came: what was made up until now stood for a loss, or for nothing, if its sender was `silent`."""
+        if not self._made_up:
+            return
         if not silent:
             self._counts.gaps += self._open_gaps
             self._counts.concealed_ms += self._made_up / _SAMPLES_PER_MS
@@ -86,8 +88,9 @@ class TapePlayer:
 
     def write(self, position: int, payload: bytes) -> None:
         """Put audio on the tape, except what lies before the audio that was played."""
-        begin = max(position, self.played_to)
-        self.tape.write(begin, payload[begin - position :])
+        if position < self.played_to:
+            position, payload = self.played_to, payload[self.played_to - position :]
+        self.tape.write(position, payload)
 
     def turn_back(self, position: int, most: int) -> None:
         """Play from `position` on after all, at most so many samples back, as long as nothing of it was played."""
@@ -103,6 +106,10 @@ class TapePlayer:
             self.played_to = self.tape.start
             self._concealment.played(codes)
             return codes
+        return self._pieced(codes, kinds)
+
+    def _pieced(self, codes: bytes, kinds: bytes) -> bytes:
+        """A frame in which not all is audio."""
         frame = b""
         while len(frame) < FRAME:
             at = len(frame)

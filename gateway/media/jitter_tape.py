@@ -32,9 +32,11 @@ class Tape:
             payload = payload[self.start - position :]
             position = self.start
         at = position - self.start
-        self._reach(at)
-        self._codes[at : at + len(payload)] = payload
-        self._kinds[at : at + len(payload)] = _AUDIO * len(payload)
+        size = len(payload)
+        if at != len(self._codes):  # nearly always it goes on where the last one ended
+            self._reach(at)
+        self._codes[at : at + size] = payload
+        self._kinds[at : at + size] = _AUDIO * size
 
     def silence(self, position: int, end: int) -> None:
         """Nothing will come from `position` to `end`: what is missing there is silent."""
@@ -45,12 +47,12 @@ class Tape:
 
     def take(self, size: int) -> tuple[bytes, bytes]:
         """The next samples and their kinds, which leave the tape."""
-        taken = bytes(self._codes[:size]), bytes(self._kinds[:size])
+        codes, kinds = bytes(self._codes[:size]), bytes(self._kinds[:size])
         del self._codes[:size]
         del self._kinds[:size]
         self.start += size
-        short = size - len(taken[0])
-        return (taken[0] + bytes(short), taken[1] + bytes(short)) if short else taken
+        short = size - len(codes)
+        return (codes + bytes(short), kinds + bytes(short)) if short else (codes, kinds)
 
     def audio(self, most: int) -> bytes:
         """The audio from `start` to the first sample that is none, at most so many samples; it stays."""

@@ -2,7 +2,8 @@
 
 Behind a NAT the address in an SDP is often not where packets come from, so it has to be learned. A gateway that follows
 every packet lets anybody steal the audio who finds the port (AST-2017-005). So: the SDP's address counts at once;
-another has to show a stream, and only while the true one is not there; then it is locked.
+another has to show a stream before anybody was heard; then it is locked. From then on only the same host may come from
+another port. Another host has to be agreed on: who is muted is silent for long, and nobody may speak in his place.
 """
 
 from collections import OrderedDict
@@ -16,8 +17,8 @@ __all__ = ["Address", "Latch"]
 _PROOF_PACKETS: Final = 4
 # At 60 ms a packet, four of them and a lost one before take less.
 _PROOF_S: Final = 0.5
-# A NAT that forgets a binding, or a phone that moves, is silent for seconds; a talkspurt's pause is not, since what
-# suppresses silence still sends comfort noise now and then.
+# A NAT that forgets a binding is silent for seconds; a talkspurt's pause is not, since what suppresses silence still
+# sends comfort noise now and then.
 _SILENCE_S: Final = 5.0
 _MOST_CANDIDATES: Final = 8
 # How far a stream may have run on when its port changes.
@@ -63,11 +64,11 @@ class Latch:
         return self._locked is not None
 
     def expect(self, told: Address | None) -> None:
-        """Take the address of an SDP, and learn anew if it is another; None: it has none, as in a hold of old.
+        """Take the address of an SDP, and learn anew if it is another.
 
-        A refreshed session names the same address again, and what is locked stays.
+        A refreshed session names the same address again, a hold of old none: what is locked stays.
         """
-        if told == self._told:
+        if told is None or told == self._told:
             return
         self._told = told
         self._locked = None
@@ -85,10 +86,11 @@ class Latch:
     ) -> bool:
         """Whether a packet is the far end's. `payload_types`: those agreed on; others prove nothing."""
         if source == self._locked:
-            return self._heard(ssrc, sequence, now)
+            self._ssrc, self._sequence, self._heard_at = ssrc, sequence, now
+            return True
         if source == self._told or self._moved(source, ssrc, sequence):
             return self._lock(source, ssrc, sequence, now)
-        if payload_type not in payload_types or not self._learning(now):
+        if payload_type not in payload_types or not self._may_prove(source, now):
             return False
         proof = self._proof(source, ssrc, sequence, now)
         if proof.packets >= _PROOF_PACKETS:
@@ -99,8 +101,10 @@ class Latch:
             self._candidates.popitem(last=False)
         return False
 
-    def _learning(self, now: float) -> bool:
-        return self._locked is None or now - self._heard_at > _SILENCE_S
+    def _may_prove(self, source: Address, now: float) -> bool:
+        if self._locked is None:
+            return True
+        return source.host == self._locked.host and now - self._heard_at > _SILENCE_S
 
     def _moved(self, source: Address, ssrc: int, sequence: int) -> bool:
         """A NAT gave the stream another port: the same host goes on with the same SSRC and the next numbers."""
@@ -126,8 +130,5 @@ class Latch:
     def _lock(self, source: Address, ssrc: int, sequence: int, now: float) -> bool:
         self._locked = source
         self._candidates.clear()
-        return self._heard(ssrc, sequence, now)
-
-    def _heard(self, ssrc: int, sequence: int, now: float) -> bool:
         self._ssrc, self._sequence, self._heard_at = ssrc, sequence, now
         return True

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 __all__ = ["FRAME_BYTES", "FRAME_MS", "MOST_QUEUED_MS", "Piece", "Playout"]
 
 FRAME_MS = 20
@@ -26,10 +28,11 @@ class Piece(NamedTuple):
     payload: bytes
 
 
-class _Sent(NamedTuple):
-    """A piece on the playout axis, `at_ms` of agent audio since the call began."""
+class _Sent(msgspec.Struct, frozen=True, gc=False):
+    """A piece on the playout axis, from `at_ms` to `end_ms` of agent audio since the call began."""
 
     at_ms: int
+    end_ms: int
     item: str
     payload: bytes
 
@@ -76,7 +79,7 @@ class Playout:
             return []
         ends_at = max(self.ends_at, now)
         room_ms = round((now + self._lead_s - ends_at) * 1000, 3)
-        if room_ms < GROUP_MS and room_ms < self.queued_ms:
+        if room_ms < GROUP_MS and room_ms < self._queued_bytes / BYTES_PER_MS:
             return []
         pieces: list[Piece] = []
         room_bytes = int(room_ms // FRAME_MS) * FRAME_BYTES
@@ -102,7 +105,7 @@ class Playout:
     def heard(self, low_ms: float) -> None:
         """The far end has played all before `low_ms` of the axis of what was sent."""
         self._heard_ms = int(low_ms)
-        while self._unheard and self._ends_ms(self._unheard[0]) <= low_ms:
+        while self._unheard and self._unheard[0].end_ms <= low_ms:
             self._unheard.popleft()
 
     def run_dry(self) -> None:
@@ -137,13 +140,11 @@ class Playout:
 
     def _remember(self, pieces: list[Piece]) -> None:
         for item, payload in pieces:
-            self._unheard.append(_Sent(self._sent_ms, item, payload))
+            begin_ms = self._sent_ms
             self._sent_ms += len(payload) // BYTES_PER_MS
+            self._unheard.append(_Sent(begin_ms, self._sent_ms, item, payload))
         while self._sent_ms - self._unheard[0].at_ms > MOST_UNHEARD_MS:
             self._unheard.popleft()
-
-    def _ends_ms(self, sent: _Sent) -> int:
-        return sent.at_ms + len(sent.payload) // BYTES_PER_MS
 
     def _put_back(self, item: str, payload: bytes) -> None:
         if self._queue and self._queue[0][0] == item:

@@ -48,7 +48,8 @@ class RtcpReports:
         self._wall_s = wall_s
         self._packets = 0
         self._octets = 0
-        self._last_sent: tuple[int, float] | None = None
+        self._timestamp = 0  # of the packet sent last, and when
+        self._sent_at = 0.0
         self._reported_packets = 0
         self._due_at: float | None = None
 
@@ -56,7 +57,7 @@ class RtcpReports:
         """Count a packet of ours."""
         self._packets += 1
         self._octets += len(packet.payload)
-        self._last_sent = (packet.timestamp, now)
+        self._timestamp, self._sent_at = packet.timestamp, now
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a datagram of the far end. Raises `RemoteProtocolError`."""
@@ -103,15 +104,14 @@ class RtcpReports:
         block = self._stats.block(now)
         blocks = (block,) if block is not None else ()
         name = SourceDescription(ssrc=self._ssrc, items=((CNAME, self._cname),))
-        if self._last_sent is None or self._packets == self._reported_packets:
+        if self._packets == self._reported_packets:
             return ReceiverReport(ssrc=self._ssrc, blocks=blocks), name
         self._reported_packets = self._packets
-        timestamp, sent_at = self._last_sent
         return (
             SenderReport(
                 ssrc=self._ssrc,
                 ntp=ntp_time(self._wall_s + now),
-                timestamp=timestamp + round((now - sent_at) * _CLOCK_HZ) & 0xFFFF_FFFF,
+                timestamp=self._timestamp + round((now - self._sent_at) * _CLOCK_HZ) & 0xFFFF_FFFF,
                 packets=self._packets & 0xFFFF_FFFF,
                 octets=self._octets & 0xFFFF_FFFF,
                 blocks=blocks,

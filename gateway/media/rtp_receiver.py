@@ -39,16 +39,19 @@ class RtpReceiver:
 
     def receive(self, packet: RtpPacket, now: float) -> str | None:
         """Take a packet; the digit that it brings, if any. Nothing is raised."""
-        match self._types.get(packet.payload_type):
-            case None:
-                self.unknown += 1
-                return None
-            case "telephone-event":
-                return self._digit(packet, now)
-            case kind:
-                if self._is_ours(packet, now):
-                    self._hear(packet, kind, now)
-                return None
+        kind = self._types.get(packet.payload_type)
+        if kind is None:
+            self.unknown += 1
+        elif kind == "telephone-event":
+            return self._digit(packet, now)
+        elif self._is_ours(packet, now):
+            if kind == self._codec:  # nearly always
+                self.jitter.receive(packet, now)
+            elif kind == _NOISE:
+                self.jitter.rest(packet, now)
+            else:
+                self.jitter.receive(_translated(packet, kind, self._codec), now)
+        return None
 
     def take(self, now: float) -> list[bytes]:
         """The caller's frames that are due, as `JitterBuffer.take`."""
@@ -69,14 +72,6 @@ class RtpReceiver:
             return False
         self.stats.arrived(packet, now)
         return True
-
-    def _hear(self, packet: RtpPacket, kind: str, now: float) -> None:
-        if kind == _NOISE:
-            self.jitter.rest(packet, now)
-        elif kind == self._codec:
-            self.jitter.receive(packet, now)
-        else:
-            self.jitter.receive(_translated(packet, kind, self._codec), now)
 
 
 def _translated(packet: RtpPacket, law: str, codec: str) -> RtpPacket:

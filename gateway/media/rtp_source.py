@@ -53,7 +53,8 @@ class RtpSource:
         if not -_MAX_MISORDER < step < _MAX_DROPOUT:
             return self._proven(packet)
         self._candidate = None
-        self.highest = max(self.highest, self.highest + step)
+        if step > 0:
+            self.highest += step
         self.received += 1
         return True
 

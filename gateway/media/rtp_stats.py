@@ -24,16 +24,22 @@ class ReceptionStats:
     def __init__(self, source: RtpSource) -> None:
         self._source = source
         self._jitter = 0.0
-        self._last: tuple[int, int, float] | None = None  # SSRC, timestamp, arrival
+        self._worst_jitter = 0.0
+        self._ssrc: int | None = None  # of the last packet, whose timestamp and arrival these are
+        self._timestamp = 0
+        self._arrived_at = 0.0
         self._heard_from: SenderReport | None = None
         self._heard_at = 0.0
         self._reported_expected = 0
         self._reported_received = 0
-        self.worst_jitter_ms = 0.0
 
     @property
     def jitter_ms(self) -> float:
         return self._jitter * 1000 / _CLOCK_HZ
+
+    @property
+    def worst_jitter_ms(self) -> float:
+        return self._worst_jitter * 1000 / _CLOCK_HZ
 
     @property
     def loss_share(self) -> float:
@@ -43,14 +49,14 @@ class ReceptionStats:
 
     def arrived(self, packet: RtpPacket, now: float) -> None:
         """Take a packet that the source accepted. RFC 3550 A.8."""
-        if self._last is not None and self._last[0] == packet.ssrc:
-            step = timestamp_step(packet.timestamp, self._last[1])
+        if self._ssrc == packet.ssrc:
+            step = timestamp_step(packet.timestamp, self._timestamp)
             if step and abs(step) < _LONGEST_STEP:  # packets of one event share their timestamp
-                transit = (now - self._last[2]) * _CLOCK_HZ - step
+                transit = (now - self._arrived_at) * _CLOCK_HZ - step
                 self._jitter += (abs(transit) - self._jitter) / 16
-                if self._source.received > _CLOCK_HZ // 160:
-                    self.worst_jitter_ms = max(self.worst_jitter_ms, self.jitter_ms)
-        self._last = (packet.ssrc, packet.timestamp, now)
+                if self._jitter > self._worst_jitter and self._source.received > _CLOCK_HZ // 160:
+                    self._worst_jitter = self._jitter
+        self._ssrc, self._timestamp, self._arrived_at = packet.ssrc, packet.timestamp, now
 
     def heard_from(self, report: SenderReport, now: float) -> None:
         """Take a report of the sender; the next block tells him when, from which he has his round trip."""

@@ -13,9 +13,14 @@ import trio
 
 TICK_S = 0.02
 PHASES = 4
-_SLOT_S = TICK_S / PHASES
+SLOT_S = TICK_S / PHASES
 
 log = structlog.get_logger()
+
+
+def next_slot() -> float:
+    """The next instant at which calls are ticked. Whoever else sleeps until then has his wake-up for nothing."""
+    return (math.floor(trio.current_time() / SLOT_S) + 1) * SLOT_S
 
 
 class PacingClock:
@@ -49,17 +54,17 @@ class PacingClock:
 
     async def run(self) -> NoReturn:
         """Tick until cancelled; asleep while there is no member. Run it once."""
-        start = trio.current_time()
+        start = next_slot() - SLOT_S
         slot = 0
         while True:
             if not any(self._phases):
                 self._joined = trio.Event()
                 await self._joined.wait()
-                slot = math.ceil((trio.current_time() - start) / _SLOT_S)
+                slot = math.ceil((trio.current_time() - start) / SLOT_S)
             while not self._phases[slot % PHASES]:
                 slot += 1
-            await trio.sleep_until(start + slot * _SLOT_S)
-            late_s = trio.current_time() - (start + slot * _SLOT_S)
+            await trio.sleep_until(start + slot * SLOT_S)
+            late_s = trio.current_time() - (start + slot * SLOT_S)
             if self._on_late is not None:
                 self._on_late(late_s)
             slot += PHASES * int(late_s / TICK_S)  # whole rounds were missed, and the phase stays

@@ -1,6 +1,6 @@
 """What a session says to its voice, in order, each with an id that an error would name. A core."""
 
-import base64
+import binascii
 from typing import NamedTuple
 
 from gateway.wire import realtime
@@ -25,7 +25,8 @@ class ClientEvents:
 
     def say(self, **event: object) -> str:
         """One more event; its first field is its `type`. Gives its id."""
-        event_id = self._new_id()
+        self._count += 1
+        event_id = f"c{self._count}"
         head = {"type": event.pop("type"), "event_id": event_id}
         self._waiting.append(Outgoing(realtime.encode(head | event), 0))
         return event_id
@@ -33,14 +34,11 @@ class ClientEvents:
     def append(self, audio: bytes, caller_ms: int) -> None:
         """More of the caller's audio. There are fifty of these a second: their JSON is written by hand."""
         self.sent_bytes += len(audio)
-        text = base64.b64encode(audio).decode()
-        event = f'{{"type":"input_audio_buffer.append","event_id":"{self._new_id()}","audio":"{text}"}}'
+        self._count += 1
+        text = binascii.b2a_base64(audio, newline=False).decode()
+        event = f'{{"type":"input_audio_buffer.append","event_id":"c{self._count}","audio":"{text}"}}'
         self._waiting.append(Outgoing(event, caller_ms))
 
     def drain(self) -> list[Outgoing]:
         waiting, self._waiting = self._waiting, []
         return waiting
-
-    def _new_id(self) -> str:
-        self._count += 1
-        return f"c{self._count}"

@@ -58,6 +58,7 @@ class SessionCore:
         self.session_id = ""
         self._tools = (*agent.tools, *tools)
         self._turns = turns or TurnDetection()
+        self._input_bytes_per_ms = traits.input.bytes_per_ms
         self._events: list[SessionEvent] = []
         self._says = ClientEvents()
         self._speech = FoundSpeech()
@@ -105,7 +106,7 @@ class SessionCore:
 
     def send_audio(self, audio: bytes) -> None:
         """The caller's next audio, in the format of `traits.input`."""
-        self._says.append(audio, len(audio) // self.traits.input.bytes_per_ms)
+        self._says.append(audio, len(audio) // self._input_bytes_per_ms)
 
     def send_audio_again(self, audio: bytes) -> None:
         """Audio that another session has lost: it is a turn's and must not be dropped as live audio may."""
@@ -251,8 +252,7 @@ class SessionCore:
     def responding(self) -> bool:
         """A response is being made that has not been cancelled."""
         asked = self._asked_in is not None and not self._cancel_next
-        running = any(response not in self._cut for response in self._running)
-        return self._wanted is not None or asked or running
+        return self._wanted is not None or asked or not self._cut.issuperset(self._running)
 
     @property
     def unfinished(self) -> list[str]:
@@ -312,7 +312,8 @@ class SessionCore:
 
     def _audio(self, event: realtime.AudioDelta) -> None:
         # One may say more of a response that it said is over.
-        self._begin_unannounced(event.response_id)
+        if self._asked_in is not None:
+            self._begin_unannounced(event.response_id)
         items = self._running.setdefault(event.response_id, []) if event.response_id != self._over else []
         first = event.item_id not in self._parts
         if first:
@@ -326,7 +327,8 @@ class SessionCore:
             return
         if event.item_id not in items:
             items.append(event.item_id)
-        self._step("audio")
+        if self.state is not SessionState.SPEAKING:
+            self._step("audio")
         self._events.append(AgentAudio(event.item_id, event.delta))
 
     def _written_down(self, event: realtime.TranscriptDelta | realtime.OutputTranscript) -> None:
@@ -397,7 +399,7 @@ class SessionCore:
 
     @property
     def _sent_ms(self) -> float:
-        return self._says.sent_bytes / self.traits.input.bytes_per_ms
+        return self._says.sent_bytes / self._input_bytes_per_ms
 
     def _step(self, what: str) -> None:
         self.state = after(self.state, what)

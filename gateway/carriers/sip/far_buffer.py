@@ -10,7 +10,9 @@ Where it goes to, and who sends to us, has no part in this.
 """
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from gateway.media.heard import Heard
 
@@ -29,7 +31,7 @@ _MEASURES: Final = 8
 _EPSILON_S: Final = 1e-6
 
 
-class _Sent(NamedTuple):
+class _Sent(msgspec.Struct, frozen=True, gc=False):
     at_s: float
     end_ms: int
 
@@ -60,8 +62,9 @@ class FarBuffer:
     def sent(self, end_ms: int, now: float) -> None:
         """The frame that ends at `end_ms` of the axis was sent."""
         self._sent_ms = end_ms
-        self._coming.append(_Sent(now, end_ms))
-        self._waiting.append(_Sent(now, end_ms))
+        frame = _Sent(now, end_ms)
+        self._coming.append(frame)
+        self._waiting.append(frame)
 
     def advance(self, now: float) -> None:
         """Time passed."""
@@ -80,6 +83,7 @@ class FarBuffer:
 
 def _passed(frames: deque[_Sent], until_s: float, end_ms: int) -> int:
     """Take the frames that were sent by then; the end of the last one."""
-    while frames and frames[0].at_s <= until_s + _EPSILON_S:
+    until_s += _EPSILON_S
+    while frames and frames[0].at_s <= until_s:
         end_ms = frames.popleft().end_ms
     return end_ms

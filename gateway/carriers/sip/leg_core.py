@@ -112,6 +112,7 @@ class SipLegCore:
         self._is_transferred = False
         self._troubled: set[str] = set()
         self._events: list[LegEvent] = []
+        self._outgoing: list[bytes] = []
 
     @property
     def traits(self) -> LegTraits:
@@ -136,10 +137,11 @@ class SipLegCore:
 
     def outgoing(self) -> Sequence[bytes]:
         """Datagrams, as leg_messages.py frames them."""
-        if self._media is None or not self._media.outgoing:
+        if not self._outgoing:
             return ()
-        datagrams, self._media.outgoing = self._media.outgoing, []
-        return [wire.encode_datagram(datagram) for datagram in datagrams]
+        datagrams = self._outgoing.copy()
+        self._outgoing.clear()  # the same list for ever: the media adds to it
+        return datagrams
 
     # -- from the far end
 
@@ -199,7 +201,7 @@ class SipLegCore:
         if self._media is None:
             if media.early:
                 self._events.append(LegFact("media.previewed", {"codec": media.codec}))
-            self._media = LegMedia(media, now, rng=self._rng, wall_s=self._wall_s)
+            self._media = LegMedia(media, now, self._outgoing, rng=self._rng, wall_s=self._wall_s)
         else:
             self._media.agree(media, now)
         sends_digits = media.event_payload_type is not None
@@ -305,9 +307,12 @@ class SipLegCore:
     # -- what happened
 
     def _report(self) -> None:
-        if self._media is not None and self._media.stream.far.heard != self._heard:
-            self._heard = self._media.stream.far.heard
-            self._events.append(self._heard)
+        if self._media is None:
+            return
+        heard = self._media.stream.far.heard
+        if heard != self._heard:
+            self._heard = heard
+            self._events.append(heard)
 
     def _trouble(self, what: str, detail: str = "") -> None:
         self._events.append(LegTrouble(what, detail[:DETAIL_CHARS]))

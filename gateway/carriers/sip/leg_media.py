@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.audio.g711 import CODECS
-from gateway.carriers.sip.leg_messages import Datagram, MediaAgreed
+from gateway.carriers.sip.leg_messages import Datagram, MediaAgreed, head_of
 from gateway.carriers.sip.leg_quality import MediaQuality, quality
 from gateway.carriers.sip.leg_stream import LegStream
 from gateway.media.latch import Address
@@ -26,14 +26,16 @@ class LegMedia:
     """Begins with the first agreement, whose law is that of all audio in and out; what comes in the other is translated.
 
     What comes in is the far end's: the gate before it lets nobody else through (media_gate.py), and has decrypted it.
-    `outgoing`: datagrams to send, to be taken out. `wall_s`: the time of `now` 0, since 1970.
+    `outgoing`: takes datagrams to send, as leg_messages.py frames them. `wall_s`: the time of `now` 0, since 1970.
+    `held`: they want to hear nothing. RFC 3264 §8.4; an address of zeros is how RFC 2543 had it.
     """
 
-    def __init__(self, media: MediaAgreed, now: float, *, rng: "Random", wall_s: float) -> None:
-        self.media = media
+    def __init__(
+        self, media: MediaAgreed, now: float, outgoing: list[bytes], *, rng: "Random", wall_s: float
+    ) -> None:
         self.codec = media.codec
         self.stream = LegStream(media.codec, rng)
-        self.outgoing: list[Datagram] = []
+        self._outgoing = outgoing
         self._receiver = RtpReceiver(media.codec)
         self._reports = RtcpReports(
             ssrc=self.stream.sender.ssrc,
@@ -47,16 +49,11 @@ class LegMedia:
         self._rtcp_source: Address | None = None
         self._broken = 0
         self._has_heard = False
-        self._receiver.expect(media.receives)
+        self._take(media, now)
 
     @property
     def quality(self) -> MediaQuality:
         return quality(self._receiver, self._reports)
-
-    @property
-    def held(self) -> bool:
-        """They want to hear nothing. RFC 3264 §8.4; an address of zeros is how RFC 2543 had it."""
-        return not self.media.direction.sends or self.media.rtp is None
 
     @property
     def oddities(self) -> Sequence[str]:
@@ -68,19 +65,25 @@ class LegMedia:
 
     def agree(self, media: MediaAgreed, now: float) -> None:
         """Go on as `media` has it. One that says the same again, as a refresh does, changes nothing."""
-        if media == self.media:
+        if media == self._media:
             return
-        if media.rtp != self.media.rtp:
+        if media.rtp != self._media.rtp:
             self._rtp_source = None
-        if media.rtcp != self.media.rtcp:
+        if media.rtcp != self._media.rtcp:
             self._rtcp_source = None
-        self.media = media
+        self._take(media, now)
+
+    def _take(self, media: MediaAgreed, now: float) -> None:
+        self._media = media
+        self.held = not media.direction.sends or media.rtp is None
+        self._mute = not media.direction.sends
+        self._may_be_silent = media.early or self.held or not media.direction.receives
         self._alive_at_s = now
         self._receiver.expect(media.receives)
 
     def silent_s(self, now: float) -> float:
         """For how long nothing has come that should: 0 while on hold, and before the answer."""
-        if self.media.early or self.held or not self.media.direction.receives:
+        if self._may_be_silent:
             self._alive_at_s = now
         return now - self._alive_at_s
 
@@ -92,13 +95,10 @@ class LegMedia:
             if datagram.rtcp:
                 self._rtcp(datagram, now)
                 return None
-            return self._rtp(datagram, now)
+            packet = rtp.decode(datagram.data)
         except RemoteProtocolError:
             self._broken += 1
             return None
-
-    def _rtp(self, datagram: Datagram, now: float) -> str | None:
-        packet = rtp.decode(datagram.data)
         self._alive_at_s = now
         self._rtp_source = datagram.address
         return self._receiver.receive(packet, now)
@@ -121,12 +121,15 @@ class LegMedia:
     # -- out
 
     def send(self, now: float) -> None:
-        """The packet of this tick, and a report if one is due."""
-        address = self._rtp_address
-        packet = self.stream.tick(self.media, now, reachable=address is not None)
+        """The packet of this tick, and a report if one is due.
+
+        It goes where they send from, which a NAT lets through; before anything came, where they say that they receive.
+        """
+        address = self._rtp_source or self._media.rtp
+        packet = self.stream.tick(self._media, now, held=self._mute or address is None)
         if packet is not None and address is not None:
             self._reports.sent(packet, now)
-            self.outgoing.append(Datagram(address, rtp.encode(packet)))
+            self._outgoing.append(head_of(address, False, False) + rtp.encode(packet))
         report = self._reports.due(now)
         if report is not None:
             self._report(report)
@@ -138,11 +141,9 @@ class LegMedia:
 
     def _report(self, report: bytes) -> None:
         """Reports go on while on hold. RFC 3264 §5.1."""
-        address = self._rtp_address if self.media.rtcp_mux else self._rtcp_source or self.media.rtcp
+        if self._media.rtcp_mux:
+            address = self._rtp_source or self._media.rtp
+        else:
+            address = self._rtcp_source or self._media.rtcp
         if address is not None:
-            self.outgoing.append(Datagram(address, report, rtcp=True))
-
-    @property
-    def _rtp_address(self) -> Address | None:
-        """Where they send from, which a NAT lets through; before anything came, where they say that they receive."""
-        return self._rtp_source or self.media.rtp
+            self._outgoing.append(head_of(address, True, False) + report)

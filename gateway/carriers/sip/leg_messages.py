@@ -38,6 +38,7 @@ __all__ = [
     "decode_datagram",
     "encode",
     "encode_datagram",
+    "head_of",
 ]
 
 PayloadType = Annotated[int, msgspec.Meta(ge=0, le=127)]
@@ -174,6 +175,8 @@ _RTCP: Final = 0x01
 _AUTHENTIC: Final = 0x02
 _IPV6: Final = 0x04
 _PORT_BYTES: Final = 2
+_HEAD_BYTES: Final = 1 + 4 + _PORT_BYTES
+_LONG_HEAD_BYTES: Final = 1 + 16 + _PORT_BYTES
 # As many addresses are about as there are calls, twice over; each is written 50 times a second.
 _MOST_ADDRESSES: Final = 4096
 
@@ -189,29 +192,33 @@ class Datagram(NamedTuple):
 
 def encode_datagram(datagram: Datagram) -> bytes:
     """The bytes of one datagram. Raises `ValueError` on an address that is none."""
-    return _head(datagram.address, datagram.rtcp, datagram.authentic) + datagram.data
+    return head_of(datagram.address, datagram.rtcp, datagram.authentic) + datagram.data
 
 
 def decode_datagram(framed: bytes) -> Datagram:
     """Decode what `encode_datagram` wrote. Raises `RemoteProtocolError`."""
-    flags = framed[0] if framed else 0xFF
-    port_at = 17 if flags & _IPV6 else 5
-    start = port_at + _PORT_BYTES
-    if flags > _RTCP | _AUTHENTIC | _IPV6 or len(framed) < start:
-        raise RemoteProtocolError(f"{len(framed)} bytes are no datagram with its address")
-    return Datagram(_address(framed[1:start]), framed[start:], flags & _RTCP > 0, flags & _AUTHENTIC > 0)
+    size = _LONG_HEAD_BYTES if framed and framed[0] & _IPV6 else _HEAD_BYTES
+    address, rtcp, authentic = _read_head(framed[:size])
+    return Datagram(address, framed[size:], rtcp, authentic)
 
 
 @lru_cache(_MOST_ADDRESSES)
-def _head(address: Address, rtcp: bool, authentic: bool) -> bytes:
+def head_of(address: Address, rtcp: bool, authentic: bool) -> bytes:
+    """What stands before each datagram from or to an address. Raises `ValueError` on one that is none."""
     host = ip_address(address.host).packed
     flags = rtcp * _RTCP | authentic * _AUTHENTIC | (len(host) == 16) * _IPV6
     return bytes([flags]) + host + address.port.to_bytes(_PORT_BYTES)
 
 
 @lru_cache(_MOST_ADDRESSES)
-def _address(packed: bytes) -> Address:
-    return Address(str(ip_address(packed[:-_PORT_BYTES])), int.from_bytes(packed[-_PORT_BYTES:]))
+def _read_head(head: bytes) -> tuple[Address, bool, bool]:
+    flags = head[0] if head else 0xFF
+    size = _LONG_HEAD_BYTES if flags & _IPV6 else _HEAD_BYTES
+    if flags > _RTCP | _AUTHENTIC | _IPV6 or len(head) < size:
+        raise RemoteProtocolError(f"{len(head)} bytes are no datagram with its address")
+    host, port = head[1:-_PORT_BYTES], head[-_PORT_BYTES:]
+    address = Address(str(ip_address(host)), int.from_bytes(port))
+    return address, flags & _RTCP > 0, flags & _AUTHENTIC > 0
 
 
 def _check(address: Address) -> None:

@@ -1,7 +1,9 @@
 """What we send on a SIP leg: the agent's frames, and silence between them, as one RTP stream. A core."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from gateway.audio.g711 import CODECS
 from gateway.carriers.sip.far_buffer import FarBuffer
@@ -19,7 +21,7 @@ _FRAME_S: Final = FRAME_MS / 1000
 _EPSILON_S: Final = 1e-6
 
 
-class _Frame(NamedTuple):
+class _Frame(msgspec.Struct, gc=False):
     payload: bytes
     end_ms: int  # on the axis of all that was ever played
     digits: str = ""  # to be pressed from here on
@@ -72,15 +74,15 @@ class LegStream:
         self._waiting.clear()
         self.far.clear(now)
 
-    def tick(self, media: MediaAgreed, now: float, *, reachable: bool) -> RtpPacket | None:
-        """The packet for the next 20 ms; None: on hold, or with nobody to send to. What waits goes on waiting then."""
+    def tick(self, media: MediaAgreed, now: float, *, held: bool) -> RtpPacket | None:
+        """The packet for the next 20 ms. None: `held`, there is nobody to send to; what waits goes on waiting then."""
         self._follow(now)
-        if not (media.direction.sends and reachable):
+        if held:
             self.sender.skip()
             return None
         frame = self._next()
         packet = self.sender.frame(
-            self._in_law_of(media, frame),
+            frame if media.codec == self._codec.name else self._translated(media.codec, frame),
             payload_type=media.payload_type,
             event_payload_type=media.event_payload_type,
         )
@@ -97,17 +99,16 @@ class LegStream:
         frame = self._waiting[0]
         if frame.digits:
             self.sender.digits.press(frame.digits)
-            self._waiting[0] = _Frame(frame.payload, frame.end_ms)
+            frame.digits = ""
         return frame.payload
 
-    def _in_law_of(self, media: MediaAgreed, frame: bytes) -> bytes:
-        codec = CODECS[media.codec]
-        return frame if codec is self._codec else codec.encode(self._codec.decode(frame))
+    def _translated(self, law: str, frame: bytes) -> bytes:
+        return CODECS[law].encode(self._codec.decode(frame))
 
     def _follow(self, now: float) -> None:
         """Keep the timestamp with the clock. Ticks may be late, and never early: the earliest one is the true one."""
         due_s = now if self._due_s is None else self._due_s
-        missed = max(int((now - due_s + _EPSILON_S) / _FRAME_S), 0)
+        missed = int((now - due_s + _EPSILON_S) / _FRAME_S) if now > due_s else 0
         for _ in range(missed):
             self.sender.skip()
         self.passed = missed + 1

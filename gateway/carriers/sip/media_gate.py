@@ -109,14 +109,16 @@ class MediaGate:
         return None
 
     def _speaks(self, source: Address, data: bytes, agreed: Agreed, now: float) -> bool:
-        """Nobody new, while nothing is to come: a hold is long, and its silence would let anybody in."""
+        """Nobody new, while nothing is to come, and nobody else, while they hold the call: its silence is long."""
+        direction = agreed.direction
+        may_be_new = direction.receives and (direction.sends or not self._latch.locked)
         _, kind, sequence, ssrc = _HEADER.unpack_from(data)
         speaks = self._latch.admit(
             source,
             ssrc=ssrc,
             sequence=sequence,
             payload_type=kind & 0x7F,
-            payload_types=agreed.receives if agreed.direction.receives else (),
+            payload_types=agreed.receives if may_be_new else (),
             now=now,
         )
         self._ssrc = ssrc if speaks else self._ssrc

@@ -30,9 +30,10 @@ class EchoCore:
     def __init__(self, rng: random.Random) -> None:
         self._outbox = Outbox(rng)
         self._settings = SessionSettings(model="gateway-echo")
+        self._sound = self._settings.audio.input.format.audio
         self._session_id = self._outbox.new_id("sess")
         self._conversation = Conversation(self._outbox)
-        self._microphone = Conversion(self._settings.audio.input.format.audio, AudioFormat())
+        self._microphone = Conversion(self._sound, AudioFormat())
         self._response: Response | None = None
         self._outbox.emit("session.created", session=self._session())
 
@@ -50,8 +51,7 @@ class EchoCore:
     def _obey(self, event: client.ClientEvent) -> None:
         match event:
             case client.AppendAudio():
-                sound = self._settings.audio.input.format.audio
-                client.check_audio(event.audio, sound, "audio")
+                client.check_audio(event.audio, self._sound, "audio")
                 self._response = self._response or self._start(client.ResponseOptions())
                 self._response.play(self._microphone.carry(event.audio))
             case client.CreateResponse():
@@ -67,7 +67,8 @@ class EchoCore:
                 self._response = None
             case client.UpdateSession():
                 self._settings = updated(self._settings, event.session)
-                self._microphone = Conversion(self._settings.audio.input.format.audio, AudioFormat())
+                self._sound = self._settings.audio.input.format.audio
+                self._microphone = Conversion(self._sound, AudioFormat())
                 self._outbox.emit("session.updated", session=self._session())
             case client.ClearAudio():
                 self._outbox.emit("input_audio_buffer.cleared")

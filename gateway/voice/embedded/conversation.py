@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from gateway.media.heard import words_heard
 from gateway.voice.embedded.items import (
     Content,
@@ -41,7 +43,7 @@ Input = Heard | Digit | Told
 """What a brain answers."""
 
 
-class _Spoken(NamedTuple):
+class _Spoken(msgspec.Struct):
     """A piece of what the voice said. `end_ms`: from the beginning of the item's audio."""
 
     words: str
@@ -118,7 +120,7 @@ class Conversation:
         if words or not pieces:
             pieces.append(_Spoken(words, end_ms))
         else:  # a piece that sounds on
-            pieces[-1] = pieces[-1]._replace(end_ms=end_ms)
+            pieces[-1].end_ms = end_ms
 
     def heard(self) -> list[Item]:
         """All items in their order. Of what the voice said and was cut, the words that were heard."""
@@ -232,7 +234,8 @@ def _words_until(pieces: Iterable[_Spoken], cut_ms: int) -> str:
     """The words up to a point of the audio."""
     heard: list[str] = []
     start_ms = 0
-    for words, end_ms in pieces:
-        heard.append(words_heard(words, cut_ms - start_ms, end_ms - start_ms) if end_ms > start_ms else "")
-        start_ms = end_ms
+    for piece in pieces:
+        length_ms = piece.end_ms - start_ms
+        heard.append(words_heard(piece.words, cut_ms - start_ms, length_ms) if length_ms > 0 else "")
+        start_ms = piece.end_ms
     return " ".join(filter(None, heard))

@@ -57,6 +57,7 @@ class Response:
         self._sent_bytes = 0  # of the message's audio
         self._output: list[Item] = []
         self._message: Message | None = None
+        self._where: dict[str, Any] = {}  # that message is, as events have it
         outbox.emit("response.created", response=self._resource("in_progress"))
 
     @property
@@ -70,7 +71,7 @@ class Response:
         part = message.content[0]
         delta = f" {text}" if part.transcript else text
         part.transcript = (part.transcript or "") + delta
-        self._outbox.emit("response.output_audio_transcript.delta", **self._part_of(message), delta=delta)
+        self._outbox.emit("response.output_audio_transcript.delta", **self._where, delta=delta)
         self._send_audio(message, self._conversion.carry(pcm), text)
 
     def write(self, text: str) -> None:
@@ -79,7 +80,7 @@ class Response:
         part = message.content[0]
         delta = f" {text}" if part.text else text
         part.text = (part.text or "") + delta
-        self._outbox.emit("response.output_text.delta", **self._part_of(message), delta=delta)
+        self._outbox.emit("response.output_text.delta", **self._where, delta=delta)
 
     def play(self, pcm: bytes) -> None:
         """Go on with the message by sound alone. What is written has none."""
@@ -130,14 +131,15 @@ class Response:
         self._sent_bytes = 0
         self._add(message)
         message.content.append(Content(type="output_text" if self.is_written else "output_audio"))
-        self._outbox.emit("response.content_part.added", **self._part_of(message), part=self._shown_part(""))
+        self._where = self._part_of(message)
+        self._outbox.emit("response.content_part.added", **self._where, part=self._shown_part(""))
         return message
 
     def _close_message(self, status: Literal["completed", "incomplete"]) -> None:
         message, self._message = self._message, None
         if message is None:
             return
-        where = self._part_of(message)
+        where = self._where
         words = message.text
         if self.is_written:
             self._outbox.emit("response.output_text.done", **where, text=words)
@@ -151,13 +153,13 @@ class Response:
 
     def _send_audio(self, message: Message, audio: bytes, words: str = "") -> None:
         """Send audio in the client's format. `words`: what is said in it."""
-        where = self._part_of(message)
-        size_bytes = _DELTA_MS * self._sound.bytes_per_ms
+        bytes_per_ms = self._sound.bytes_per_ms
+        size_bytes = _DELTA_MS * bytes_per_ms
         for at in range(0, len(audio), size_bytes):
-            self._outbox.emit("response.output_audio.delta", **where, delta=audio[at : at + size_bytes])
+            self._outbox.emit("response.output_audio.delta", **self._where, delta=audio[at : at + size_bytes])
         self._sent_bytes += len(audio)
         if self._conversation is not None:
-            self._conversation.spoken(message.id, words, self._sent_bytes // self._sound.bytes_per_ms)
+            self._conversation.spoken(message.id, words, self._sent_bytes // bytes_per_ms)
 
     def _shown_part(self, words: str) -> dict[str, str]:
         return {"type": "text", "text": words} if self.is_written else {"type": "audio", "transcript": words}
