@@ -115,6 +115,12 @@ class LegStarted(msgspec.Struct, frozen=True, kw_only=True):
     carrier_call_id: str
 
 
+class LegPreviewed(msgspec.Struct, frozen=True, kw_only=True):
+    """Media comes before the call is answered: what `CallerAudio` follows until `LegStarted` is for the recording alone."""
+
+    codec: str
+
+
 class CallerAudio(msgspec.Struct, frozen=True):
     """G.711 from the caller, gapless: `at_ms` on the media clock continues where the last one ended."""
 
@@ -154,7 +160,9 @@ class LegEnded(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-LegEvent = LegStarted | CallerAudio | DigitPressed | Heard | LegHeld | LegFact | LegTrouble | LegEnded
+LegEvent = (
+    LegStarted | LegPreviewed | CallerAudio | DigitPressed | Heard | LegHeld | LegFact | LegTrouble | LegEnded
+)
 
 
 class LegCore(Protocol):

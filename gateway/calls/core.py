@@ -231,6 +231,9 @@ class CallCore:
                         self._conversation.press(event.digit, now)
                 case c.LegStarted():
                     self._start(event)
+                case c.LegPreviewed():
+                    self._codec = CODECS[event.codec]
+                    self._emit(c.Fact("media.previewed", {"codec": event.codec}))
                 case c.LegHeld():
                     self._hold(event, now)
                 case c.LegFact():

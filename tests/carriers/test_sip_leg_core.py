@@ -21,6 +21,7 @@ from gateway.contracts import (
     LegEvent,
     LegFact,
     LegHeld,
+    LegPreviewed,
     LegStarted,
     LegTrouble,
 )
@@ -159,14 +160,15 @@ def test_the_call_starts_with_the_first_agreement_and_its_codec():
     assert leg.events == [LegStarted(codec="pcma", carrier_call_id=CALL)]
 
 
-def test_early_media_is_no_start_and_lets_nobody_time_out():
+def test_early_media_is_heard_but_no_start_and_lets_nobody_time_out():
     leg = Leg(msgspec.structs.replace(AGREED, early=True))
     leg.say(sip.Ringing(status=183)).run([WORD] * 10).tick(100 * 50)
     before = [*leg.events]
 
     leg.agree()
 
-    assert not any(isinstance(event, LegStarted | LegEnded | CallerAudio) for event in before)
+    assert not any(isinstance(event, LegStarted | LegEnded) for event in before)
+    assert WORD in b"".join(event.payload for event in before if isinstance(event, CallerAudio))
     assert leg.events[len(before) :] == [LegStarted(codec="pcmu", carrier_call_id=CALL)]
     assert len(leg.packets) == 5010
 
@@ -179,7 +181,7 @@ def test_how_far_a_call_of_ours_is_is_told_once_and_not_that_the_next_hop_tries(
     assert leg.events == [
         LegFact("call.progressed", {"status": 180}),
         LegFact("call.progressed", {"status": 183}),
-        LegFact("media.previewed", {"codec": "pcmu"}),
+        LegPreviewed(codec="pcmu"),
     ]
 
 

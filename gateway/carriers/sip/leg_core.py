@@ -25,6 +25,7 @@ from gateway.contracts import (
     LegEvent,
     LegFact,
     LegHeld,
+    LegPreviewed,
     LegStarted,
     LegTraits,
     LegTrouble,
@@ -200,7 +201,7 @@ class SipLegCore:
     def _agreed(self, media: wire.MediaAgreed, now: float) -> None:
         if self._media is None:
             if media.early:
-                self._events.append(LegFact("media.previewed", {"codec": media.codec}))
+                self._events.append(LegPreviewed(codec=media.codec))
             self._media = LegMedia(media, now, self._outgoing, rng=self._rng, wall_s=self._wall_s)
         else:
             self._media.agree(media, now)
@@ -297,7 +298,7 @@ class SipLegCore:
     def _tick(self, media: LegMedia, now: float) -> None:
         media.send(now)
         audio = media.hear(now)
-        if self._state is _State.LIVE and audio:
+        if audio:
             self._events.append(CallerAudio(audio, self._caller_bytes // BYTES_PER_MS))
             self._caller_bytes += len(audio)
         self._report()
