@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ import trio
 
 from gateway.calls.record import CallRecord
 from gateway.carriers.sip.callee import trunk_named_by
+from gateway.carriers.sip.trunk import Trunk
 from gateway.config import ConfigError
 from gateway.config.shape import no_such
 from gateway.contracts import EndReason, RequestFailed
@@ -29,7 +31,7 @@ from gateway.telemetry.log import configure
 from gateway.telemetry.metrics import Metrics
 from gateway.voices import Voice, choose_voice
 
-__all__ = ["CallWish", "headers_of", "plan_named", "run_call", "why_it_failed"]
+__all__ = ["CallWish", "check_wish", "headers_of", "plan_named", "run_call", "why_it_failed"]
 
 
 class CallWish(NamedTuple):
@@ -50,6 +52,7 @@ async def run_call(wish: CallWish, environ: Mapping[str, str], say: Callable[[st
     """
     settings, secrets, trunk = _settings(wish, environ)
     headers = headers_of(wish.headers)
+    check_wish(wish.callee, headers, Trunk(trunk, settings.trunks[trunk], None, Random()))
     dialplan = load(Path(settings.dialplan.path))
     plan = plan_named(dialplan, wish.plan)
     log = configure(sys.stderr, level="error" if settings.log.level == "info" else settings.log.level)
@@ -176,6 +179,18 @@ def headers_of(texts: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--header {text!r}: expected 'NAME: TEXT', and each name once")
         headers[name] = value.strip()
     return headers
+
+
+def check_wish(callee: str, headers: Mapping[str, str], trunk: Trunk) -> None:
+    """Raises `ConfigError` for whom the trunk cannot call, and for headers that it does not let through."""
+    try:
+        trunk.uri_for(callee)
+    except ValueError as error:
+        raise ConfigError(f"{callee}: {error}") from None
+    try:
+        trunk.rows_for(headers)
+    except ValueError as error:
+        raise ConfigError(f"--header: {error}") from None
 
 
 def _settings(wish: CallWish, environ: Mapping[str, str]) -> tuple[Settings, Secrets, str]:

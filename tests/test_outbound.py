@@ -1,14 +1,19 @@
 """`gateway call` without a call: which plan it has, and what it makes of how a call ended."""
 
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from gateway.calls.record import CallRecord
+from gateway.carriers.sip.settings import TrunkSettings
+from gateway.carriers.sip.trunk import Trunk
 from gateway.config import ConfigError
 from gateway.contracts import EndReason
 from gateway.dialplan.plan import Dialplan, load
-from gateway.outbound import headers_of, plan_named, why_it_failed
+from gateway.outbound import check_wish, headers_of, plan_named, why_it_failed
+from gateway.wire.sip.uri import SipUri
 
 PLANS = """
 [plans.talk]
@@ -25,6 +30,11 @@ DEFAULT = '[default]\nplan = "talk"\n'
 def plans(folder: Path, text: str = PLANS) -> Dialplan:
     (folder / "plan.toml").write_text(text)
     return load(folder / "plan.toml")
+
+
+def trunk(**settings: Any) -> Trunk:
+    known: dict[str, Any] = {"address": SipUri(host="sip.acme.example"), "headers": ("X-Account",)} | settings
+    return Trunk("acme", TrunkSettings(**known), None, Random(1))
 
 
 def record(reason: EndReason, detail: str = "", **released: object) -> CallRecord:
@@ -90,6 +100,21 @@ def test_headers_are_read_as_they_are_written():
 def test_what_is_no_header_or_comes_twice_is_refused(texts: list[str]):
     with pytest.raises(ConfigError, match="expected 'NAME: TEXT', and each name once"):
         headers_of(texts)
+
+
+@pytest.mark.parametrize("name", ["X-Bad", "Via"])
+def test_a_header_that_the_trunk_does_not_let_through_is_told_before_anybody_is_rung(name: str):
+    with pytest.raises(ConfigError, match=rf"--header: '{name}' is not in trunks\.acme\.headers"):
+        check_wish("sip:+15551230001@acme", {"X-Account": "1", name: "x"}, trunk())
+
+
+def test_a_trunk_without_an_address_is_told_before_anybody_is_rung():
+    with pytest.raises(ConfigError, match=r"trunks\.acme\.address is missing"):
+        check_wish("sip:+15551230001@acme", {}, trunk(address=None))
+
+
+def test_what_the_trunk_lets_through_may_be_called():
+    check_wish("sip:+15551230001@acme", {"x-account": "1"}, trunk())
 
 
 # -- how it ended

@@ -14,8 +14,8 @@ _LONGEST_TEXT = 4000
 
 _LEGEND = (
     "Each message as it passed at the gateway; a click shows its headers and its description of the session. Dashed:"
-    " the same message again, as SIP repeats what is not answered. Names, hosts, keys and credentials are not in a"
-    " trace."
+    " the same message again, as SIP repeats what is not answered. A trace has the addresses of media, and"
+    " no headers that name people or hosts, no phone numbers, credentials or keys."
 )
 
 

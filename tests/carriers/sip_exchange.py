@@ -96,7 +96,7 @@ class Exchange:
             {THEM: self._settings(trunk)}, {THEM: Secret("open sesame")}, rng, nonce_key=bytes(16)
         )
         addresses = Addresses({"UDP": PORT})
-        self.agent = UserAgent(addresses, self.trunks.strangers, rng)
+        self.agent = UserAgent(addresses, self.trunks.strangers, rng, gate=self.trunks)
         log = structlog.get_logger()
         self.loop = AgentLoop(
             self.trunks.strangers,
@@ -192,7 +192,10 @@ class Exchange:
         self.network.send(US, self.network.name_at(flow.remote.host), data)
         return True
 
-    async def reach(self, target: Target) -> Flow:
+    def reached_now(self, target: Target, _local: Address | None = None) -> Flow | None:
+        return None if self.down or self.reach_s else self._flow_to(target.address)
+
+    async def reach(self, target: Target, _local: Address | None = None) -> Flow:
         await trio.sleep(self.reach_s)
         if self.down:
             raise Unreachable("nobody is there")

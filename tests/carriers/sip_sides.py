@@ -78,6 +78,11 @@ class Side:
         """Have the first call do something, now."""
         return self.do(self.call, verb, *args, self.network.now)
 
+    def rings(self, call: Signalling | None = None) -> None:
+        """Say that a call, the first, rings."""
+        session = (call or self.call).session
+        self.agent.does(session, session.ring, self.network.now)
+
     def changes(self, call: Signalling | None = None, **ours: Any) -> None:
         """Offer something else in a call, the first, as soon as that may be."""
         call = call or self.call

@@ -350,6 +350,65 @@ def test_and_an_hour_later_it_is_as_everybody():
     assert isinstance(answers[5], Drop)
 
 
+# -- who is answered at all
+
+
+def ping() -> Request:
+    call = invite()
+    call.headers["CSeq"] = "1 OPTIONS"
+    return Request("OPTIONS", call.uri, call.headers)
+
+
+def test_who_is_in_the_network_of_a_trunk_without_a_password_is_trusted_whatever_others_ask():
+    them = trunks(phones=digest("anna", EVERYWHERE), acme=trunk("192.0.2.0/24"))
+
+    assert them.standing(CARRIER, 0.0) == "trusted"
+    assert them.standing(PHONE, 0.0) == "unknown"
+
+
+def test_where_we_sent_something_is_somebody_we_have_met():
+    them = trunks(phones=digest("anna", EVERYWHERE))
+    them.strangers.expect(PHONE, 0.0)
+
+    assert them.standing(PHONE, 1.0) == "met"
+
+
+def test_who_has_called_with_the_right_password_is_met_for_an_hour():
+    them = trunks(phones=digest("anna", EVERYWHERE))
+    first = invite()
+    admitted(them, authorized(first, challenged(them, first, PHONE), "anna", "anna-word"), PHONE)
+
+    assert them.standing(PHONE, 3599.0) == "met"
+    assert them.standing(PHONE, 3601.0) == "unknown"
+
+
+def test_what_is_no_call_is_challenged_as_a_call_is_and_proves_as_much():
+    them = trunks(phones=digest("anna", EVERYWHERE))
+    rows = them.challenge(ping(), PHONE, 0.0)
+    assert rows
+
+    right = authorized(ping(), Challenge(401, rows), "anna", "anna-word")
+
+    assert them.challenge(right, PHONE, 0.1) == ()
+    assert them.standing(PHONE, 0.2) == "met"
+
+
+def test_calls_and_all_else_have_five_challenges_between_them():
+    them = trunks(phones=digest("anna", EVERYWHERE))
+    for _ in range(3):
+        challenged(them, invite(), PHONE)
+
+    answers = [them.challenge(ping(), PHONE, 0.0) for _ in range(4)]
+
+    assert [bool(each) for each in answers] == [True, True, False, False]
+
+
+def test_who_is_in_nobodys_network_is_not_challenged():
+    them = trunks(acme=trunk("192.0.2.0/24"))
+
+    assert them.challenge(ping(), PHONE, 0.0) is None
+
+
 # -- how many calls
 
 

@@ -12,11 +12,15 @@ from trio.testing import MockClock
 
 from gateway.carriers.sip.agent_loop import AgentLoop
 from gateway.carriers.sip.transport import Unreachable
+from gateway.wire.sip.endpoint import Endpoint
 from gateway.wire.sip.flow import Address, Flow
 from gateway.wire.sip.headers import HeaderMap
-from gateway.wire.sip.message import Request
+from gateway.wire.sip.message import Request, Response, response_to
+from gateway.wire.sip.name_addr import NameAddr
+from gateway.wire.sip.parser import parse_datagram
 from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.routing import Addresses
+from gateway.wire.sip.session import Session
 from gateway.wire.sip.strangers import Strangers
 from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Event, UserAgent
@@ -27,21 +31,31 @@ FLOW = Flow("UDP", US, THEM)
 
 
 class Wires:
-    """In the place of sockets and of the DNS. `sent`: first words. `down`: who cannot be reached."""
+    """In the place of sockets and of the DNS. `sent`: first lines, of `data`. `down`: who cannot be reached.
+
+    `far`: who is not there at once, but must be dialled.
+    """
 
     def __init__(self, *places: Address) -> None:
         self.sent: list[str] = []
+        self.data: list[bytes] = []
         self.down: set[Address] = set()
+        self.far: set[Address] = set()
         self.places = places or (THEM,)
 
     def send(self, _flow: Flow, data: bytes) -> bool:
+        self.data.append(data)
         self.sent.append(data.partition(b"\r\n")[0].decode())
         return True
 
-    async def reach(self, target: Target) -> Flow:
+    def reached_now(self, target: Target, _local: Address | None = None) -> Flow | None:
+        return None if target.address in self.down | self.far else Flow("UDP", US, target.address)
+
+    async def reach(self, target: Target, _local: Address | None = None) -> Flow:
         await trio.lowlevel.checkpoint()
         if target.address in self.down:
             raise Unreachable(f"nobody is at {target.address.host}")
+        self.far.discard(target.address)
         return Flow("UDP", US, target.address)
 
     async def targets(self, uri: SipUri) -> tuple[Target, ...]:
@@ -165,3 +179,56 @@ async def test_where_the_name_is_not_known_that_is_told(autojump_clock: MockCloc
     async with running(wires) as (loop, _):
         with pytest.raises(Unreachable, match="its name is not known"):
             await loop.reach(SipUri(host="carrier.example"))
+
+
+def taken_by(invite: bytes, contact: str) -> Response:
+    """The 200 to an INVITE of ours."""
+    request = parse_datagram(invite)
+    assert isinstance(request, Request)
+    response = response_to(request, 200, to_tag="t")
+    response.headers["Contact"] = f"<sip:{contact}>"
+    response.headers["Content-Type"] = "application/sdp"
+    return Response(200, response.reason, response.headers, b"answer")
+
+
+@pytest.mark.parametrize(
+    "contact", ["192.0.2.2", "192.0.2.3", "far.example"], ids=["there", "to be dialled", "to be found"]
+)
+async def test_who_answers_a_call_that_we_have_left_gets_the_ack_before_the_bye(
+    contact: str, autojump_clock: MockClock
+):
+    orders = set()
+
+    for _ in range(20):  # trio runs tasks that wake together in any order
+        wires = Wires()
+        async with running(wires) as (loop, agent):
+            us = NameAddr(SipUri(host=US.host))
+            endpoint = Endpoint(contact=us, rng=random.Random(1))
+            session = Session.inviting(
+                SipUri(host=THEM.host), endpoint, trio.current_time(), local=us, description=b"offer"
+            )
+            agent.begin(session, trio.current_time())
+            loop.carry()
+            session.hang_up(trio.current_time())
+            agent.touch(session, trio.current_time())
+            wires.places, wires.far = (ELSEWHERE,), {ELSEWHERE}
+            loop.received(taken_by(wires.data[0], contact), FLOW)
+            await trio.sleep(0.1)
+        orders.add(tuple(each.split()[0] for each in wires.sent))
+
+    assert orders == {("INVITE", "ACK", "BYE")}
+
+
+async def test_what_is_asked_for_while_another_dials_waits_behind_it(autojump_clock: MockClock):
+    wires = Wires()
+    wires.far.add(THEM)
+
+    async with running(wires) as (loop, agent):
+        for number in range(1, 21):
+            agent.ask(options(number), 0.0)
+            loop.carry()
+            wires.far.discard(THEM)  # there is a connection now, and nobody has been told yet
+        await trio.sleep(0.1)
+
+    numbers = [data.partition(b"CSeq: ")[2].partition(b" ")[0] for data in wires.data]
+    assert numbers == [b"%d" % number for number in range(1, 21)]

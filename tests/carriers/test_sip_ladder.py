@@ -144,6 +144,7 @@ def test_the_description_keeps_what_was_offered():
         "t=0 0",
         "m=audio 49172 RTP/SAVP 0 101",
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:hidden",
+        "a=ice-pwd:hidden",
         "a=rtpmap:101 telephone-event/8000",
     ]
 
@@ -163,6 +164,19 @@ def test_numbers_in_words_for_people_are_not_kept():
 
     assert "5550009" not in text
     assert "Q.850;cause=1" in text
+
+
+@pytest.mark.parametrize("who", ["anna@pbx", "1005@pbx.example", "sip:1005@192.0.2.9:5060", "+15550009876@h"])
+@pytest.mark.parametrize("name", ["Reason", "Server", "User-Agent", "Event", "Subscription-State", "k"])
+def test_nobody_is_named_in_a_header(name: str, who: str):
+    message = response(486, f"Busy {who}")
+    message.headers.add(name, f'word;text="<{who}> is out", {who};a={who}')
+
+    text = encode(passed_message(message, sent=False, flow=flow()))
+
+    assert "@" not in text
+    assert not any(each in text for each in ("anna", "1005", "5550009876"))
+    assert "word" in text
 
 
 def test_what_is_long_is_cut():

@@ -57,6 +57,13 @@ def test_no_key_is_shown_however_its_line_is_written(line: str, end: str):
         f" e={PEOPLE}",
         f"p={PEOPLE}",
         "a=caller:+15550001234",
+        "a=ssrc:314159 cname:sip:Erika@127.0.0.1",
+        "a=ssrc:314159 CNAME : Erika",
+        "a=fmtp:101 sip:Erika@192.0.2.77",
+        "a=X-nick:Erika 15550001234",
+        "a=Erika@pbx",
+        "m=audio 49172 RTP/SAVP Erika@pbx",
+        "c=IN IP4 Erika@pbx",
         PEOPLE,
     ],
 )
@@ -65,6 +72,28 @@ def test_nobody_is_named_however_the_line_is_written(line: str, end: str):
 
     assert "Erika" not in text
     assert "5550001234" not in text
+
+
+def test_where_media_goes_and_how_is_shown():
+    lines = [
+        "o=- 1 1 IN IP4 192.0.2.77",
+        "c=IN IP6 2001:db8::7",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+        "a=sendrecv",
+        "a=rtcp:49173 IN IP4 192.0.2.77",
+        "a=candidate:1 1 UDP 2130706431 192.0.2.77 49172 typ host",
+    ]
+
+    text = shown(*lines)
+
+    assert text.splitlines() == ["v=0", *lines, "m=audio 49172 RTP/SAVP 0"]
+
+
+def test_of_an_attribute_that_nobody_knows_the_name_is_shown():
+    text = shown("a=X-nick:Erika", "a=ssrc:314159 cname:sip:erika@127.0.0.1")
+
+    assert text.splitlines()[1:3] == ["a=X-nick:hidden", "a=ssrc:314159 cname:hidden"]
 
 
 def test_a_key_that_is_cut_off_by_the_longest_description_is_hidden_too():

@@ -106,6 +106,35 @@ def test_a_refreshed_session_keeps_whom_it_listens_to():
     assert heard(ours, NAT, packet(10), start_s=0.3) == 1
 
 
+@pytest.mark.parametrize("direction", list(Direction))
+def test_who_is_muted_or_has_the_call_on_hold_is_replaced_by_nobody(direction: Direction):
+    ours = gate()
+    heard(ours, NAT, *map(packet, range(10)))
+    ours.agree(msgspec.structs.replace(AGREED, direction=direction))
+
+    stolen = heard(ours, STRANGER, *(packet(n, ssrc=9) for n in range(500)), start_s=60.0)
+    ours.agree(AGREED)
+
+    assert stolen == 0
+    assert heard(ours, NAT, packet(10), start_s=80.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("direction", "through"),
+    [(Direction.SENDRECV, 7), (Direction.RECVONLY, 0), (Direction.SENDONLY, 0), (Direction.INACTIVE, 0)],
+)
+def test_another_port_of_the_same_host_is_learned_after_silence_but_not_on_hold(
+    direction: Direction, through: int
+):
+    ours = gate()
+    heard(ours, NAT, *map(packet, range(10)))
+    ours.agree(msgspec.structs.replace(AGREED, direction=direction))
+
+    new = heard(ours, Address(NAT.host, 9), *(packet(n, ssrc=9) for n in range(10)), start_s=60.0)
+
+    assert new == through
+
+
 def test_another_address_is_listened_to_instead():
     ours = gate()
     heard(ours, PHONE, *map(packet, range(10)))

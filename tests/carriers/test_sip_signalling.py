@@ -54,7 +54,7 @@ def test_a_call_is_answered_once():
 def test_a_call_that_rings_says_so_every_minute_without_sdp():
     line = Line().called()
 
-    line.us.does("ring")
+    line.us.rings()
     line.rest(130.0)
 
     assert len(line.messages("180 INVITE")) == 3
@@ -64,7 +64,7 @@ def test_a_call_that_rings_says_so_every_minute_without_sdp():
 def test_a_call_that_is_answered_does_not_ring():
     line = Line().called().answered()
 
-    line.us.does("ring")
+    line.us.rings()
     line.rest(70.0)
 
     assert line.messages("180 INVITE") == []
@@ -87,7 +87,7 @@ def test_a_call_without_an_offer_may_be_answered_again_and_nothing_follows():
     line = Line()
     line.asked_by(None)
 
-    line.us.does("ring")
+    line.us.rings()
     line.us.does("answer")
     line.rest()
 
@@ -193,7 +193,7 @@ def test_an_answer_that_nobody_acknowledges_ends_the_call():
 def test_a_call_of_ours_rings_and_is_answered():
     line = Line().calling()
 
-    line.them.does("ring")
+    line.them.rings()
     line.rest()
     line.them.does("answer")
     line.rest()
@@ -264,7 +264,7 @@ def test_a_refusal_with_a_cause_of_isdn_has_it_told():
 
 def test_a_call_of_ours_that_nobody_takes_is_cancelled_without_a_word_of_success():
     line = Line().calling()
-    line.them.does("ring")
+    line.them.rings()
     line.rest()
 
     line.us.does("hang_up", EndReason.OPERATOR)
@@ -279,7 +279,7 @@ def test_a_call_of_ours_that_nobody_takes_is_cancelled_without_a_word_of_success
 
 def test_a_call_of_ours_that_is_given_up_says_why():
     line = Line().calling()
-    line.them.does("ring")
+    line.them.rings()
     line.rest()
 
     line.us.does("hang_up", EndReason.NEVER_STARTED)

@@ -49,6 +49,8 @@ class Storm:
                 side.changes(
                     call, direction=self.rng.choice(list(Direction)), port=self.rng.choice((10_000, 4000))
                 )
+            case "ring":
+                side.rings(call)
             case "inform":
                 side.agent.does(call.session, call.session.inform, b"Signal=5", "application/dtmf-relay")
             case _:

@@ -93,7 +93,7 @@ def test_hanging_up_again_does_nothing():
 
     line.us.does("hang_up", EndReason.BUG)
     line.us.does("answer")
-    line.us.does("ring")
+    line.us.rings()
     line.us.does("refuse", 486)
     line.rest()
 

@@ -12,6 +12,7 @@ from gateway.contracts import EndReason, LegEnded
 from gateway.media.latch import Address
 from gateway.wire.sdp.description import encode
 from gateway.wire.sdp.media import Direction
+from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.fields import REASON
 from gateway.wire.sip.parser import parse_fragment
 from gateway.wire.sip.session import Session
@@ -241,6 +242,46 @@ def test_a_transfer_to_what_cannot_be_called_is_refused(target: str):
     assert three.us.call.wanted is None
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2",
+        "replaces=a@b;to-tag=1;from-tag=2",
+        "%52eplaces=a",
+        "X=1&Replaces=",
+    ],
+)
+def test_an_attended_transfer_is_refused_since_it_would_ring_somebody_up_a_second_time(headers: str):
+    three = Three()
+
+    three.they_refer(parse_uri(f"sip:carol@carol.example?{headers}"))
+
+    assert len(three.messages("501 REFER")) == 1
+    assert three.us.last == TransferAsked(taken=False)
+    assert three.us.call.wanted is None
+
+
+@pytest.mark.parametrize(
+    ("said", "by"),
+    [
+        (
+            (("Referred-By", '"Bob" <sip:bob@them.example>;cid="2@b"'),),
+            '"Bob" <sip:bob@them.example>;cid="2@b"',
+        ),
+        ((("b", "<sip:bob@them.example>"),), "<sip:bob@them.example>"),
+        ((("Referred-By", "<<nobody can read it"),), None),
+        ((), None),
+    ],
+)
+def test_who_asks_for_a_transfer_is_named_as_they_name_him(said: Rows, by: str | None):
+    three = Three()
+
+    three.they_do("refer", CAROL, three.network.now, said)
+
+    assert three.us.call.wanted == CAROL
+    assert three.us.call.wanted_by == by
+
+
 def test_a_transfer_that_is_taken_says_whom_they_want():
     three = Three()
 
@@ -255,7 +296,7 @@ def test_the_call_moves_when_the_other_answers():
     three = Three()
     three.they_refer()
     session = three.we_move()
-    three.carol.does("ring")
+    three.carol.rings()
     three.rest()
     before = len(three.us.told)
 

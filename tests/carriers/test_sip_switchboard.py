@@ -348,6 +348,19 @@ async def test_a_caller_who_has_the_call_moved_leaves_nothing(autojump_clock: Mo
         assert ex.left() == {}
 
 
+async def test_who_has_a_call_moved_is_named_where_it_goes(autojump_clock: MockClock):
+    async with exchange(transfers=True) as ex:
+        ex.them.calls_up("us")
+        await ex.rest()
+        session, by = ex.them.call.session, "<sip:bob@them.example>"
+        target = SipUri(user="+15551230009", host=ex.network.host_of("them"))
+
+        ex.them.agent.does(session, session.refer, target, ex.network.now, (("Referred-By", by),))
+        await ex.rest()
+
+        assert [list(invite.headers.rows("Referred-By")) for invite in ex.sent("INVITE")] == [[], [by]]
+
+
 # -- calls that go
 
 
@@ -355,7 +368,7 @@ async def test_a_call_of_ours_rings_is_answered_and_over_when_they_hang_up(autoj
     async with exchange() as ex:
         ex.hosts = listen
         await calls(ex)
-        ex.them.does("ring")
+        ex.them.rings()
         await ex.rest()
         ex.them.does("answer")
         await ex.rest()
@@ -424,7 +437,7 @@ async def test_who_does_not_want_a_call_of_ours_any_more_cancels_it(autojump_clo
     async with exchange() as ex:
         ex.hosts = listen
         await calls(ex)
-        ex.them.does("ring")
+        ex.them.rings()
         await ex.rest()
 
         ex.call.patience.cancel()
@@ -444,7 +457,7 @@ async def test_a_call_of_ours_is_cancelled_as_soon_as_anybody_says_that_it_came(
         ex.call.patience.cancel()
         await ex.rest(2.0)
         then = ex.left(), len(ex.sent("CANCEL"))
-        ex.them.does("ring")
+        ex.them.rings()
         await ex.rest(5.0)
 
         assert then == ({"parting": 1}, 0)
@@ -457,7 +470,7 @@ async def test_who_answers_when_we_have_given_up_is_hung_up_on(autojump_clock: M
         ex.hosts = listen
         ex.network.loses = lambda sent: sent.what == "CANCEL"
         await calls(ex)
-        ex.them.does("ring")
+        ex.them.rings()
         await ex.rest()
         ex.call.patience.cancel()
         await ex.rest(0.1)

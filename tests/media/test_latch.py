@@ -131,11 +131,40 @@ def test_another_host_with_the_same_stream_is_a_stranger():
     assert admitted(latch, STRANGER, 10, start_s=0.2, first=10) == 0
 
 
-def test_after_silence_another_source_may_prove_itself():
+def test_after_silence_another_port_of_the_same_host_may_prove_itself():
     latch = expecting()
     admitted(latch, TRUE, 10)
 
-    assert admitted(latch, STRANGER, 10, start_s=6.0, ssrc=9) == 7
+    assert admitted(latch, Address(TRUE.host, 9), 10, start_s=6.0, ssrc=9) == 7
+
+
+def test_however_long_the_silence_another_host_is_a_stranger():
+    latch = expecting()
+    admitted(latch, TRUE, 10)
+
+    assert admitted(latch, STRANGER, 500, start_s=600.0, ssrc=9) == 0
+    assert admitted(latch, TRUE, 1, start_s=700.0, first=10) == 1
+
+
+def test_after_another_address_was_agreed_on_another_host_may_prove_itself():
+    latch = expecting()
+    admitted(latch, TRUE, 10)
+
+    latch.expect(Address(TOLD.host, TOLD.port + 2))
+
+    assert admitted(latch, Address("198.51.100.9", 1), 10, start_s=6.0, ssrc=9) == 7
+
+
+def test_an_sdp_without_an_address_keeps_the_lock():
+    latch = expecting()
+    admitted(latch, TRUE, 10)
+
+    latch.expect(None)
+    stolen = admitted(latch, STRANGER, 10, start_s=6.0, ssrc=9)
+    latch.expect(TOLD)
+
+    assert stolen == 0
+    assert latch.address == TRUE
 
 
 def test_a_new_address_is_learned_anew():

@@ -101,6 +101,7 @@ async def user_agent(
         "user": "",
         "password": "",
         "srtp": 0,  # 1: if they want it; 2: always
+        "suites": [],  # of SRTP, that it offers; none: all that it has
         "timer": 1,  # 0: never; 1: if they want it; 2: required; 3: always
         "expires_s": 1800,
         "min_expires_s": 90,

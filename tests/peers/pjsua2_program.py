@@ -72,7 +72,10 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore] # PJSIP tells by metho
         tell("transfer_asked", to=told.dstUri)
 
     def onCallTsxState(self, told: Any) -> None:  # noqa: N802
-        transaction = told.e.body.tsxState.tsx
+        state = told.e.body.tsxState
+        transaction = state.tsx
+        if transaction.method == "INVITE" and state.type == pj.PJSIP_EVENT_RX_MSG:
+            tell("response", status=transaction.statusCode, message=state.src.rdata.wholeMsg)
         if transaction.state == pj.PJSIP_TSX_STATE_COMPLETED:
             tell(
                 "transaction", method=transaction.method, status=transaction.statusCode, role=transaction.role
@@ -147,6 +150,10 @@ def describe(plan: dict[str, Any], transport: int) -> pj.AccountConfig:
         own.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", plan["user"], 0, plan["password"]))
     own.mediaConfig.srtpUse = plan["srtp"]
     own.mediaConfig.srtpSecureSignaling = 0
+    for suite in plan["suites"]:
+        crypto = pj.SrtpCrypto()
+        crypto.name = suite
+        own.mediaConfig.srtpOpt.cryptos.append(crypto)
     own.mediaConfig.transportConfig.boundAddress = own.mediaConfig.transportConfig.publicAddress = HOST
     own.mediaConfig.transportConfig.port = plan["rtp_port"]
     own.mediaConfig.transportConfig.portRange = 20

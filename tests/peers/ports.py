@@ -2,10 +2,11 @@
 
 import random
 import socket
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-__all__ = ["free_ports", "is_bound"]
+__all__ = ["bound_of", "free_ports", "is_bound"]
 
 # Below those that the kernel gives to sockets that ask for none: only somebody who picks as we do can come between.
 _RANGE = range(12_000, 32_000)
@@ -40,10 +41,15 @@ def _are_free(ports: set[int]) -> bool:
 
 
 def is_bound(port: int) -> bool:
-    """Whether somebody has this port, as the kernel lists them: trying to bind it would be in the way."""
-    ending = f":{port:04X}"
-    return any(
-        line.split()[1].endswith(ending)
+    """Whether somebody has this port."""
+    return bool(bound_of([port]))
+
+
+def bound_of(ports: Iterable[int]) -> list[int]:
+    """Those of these ports that somebody has, as the kernel lists them: trying to bind them would be in the way."""
+    bound = {
+        int(line.split()[1].rpartition(":")[2], 16)
         for table in ("udp", "tcp")
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-    )
+    }
+    return [port for port in ports if port in bound]

@@ -21,7 +21,7 @@ from gateway.calls.record import CallRecord
 from gateway.traces.reader import Trace
 from tests.peers.certificates import Certificates
 from tests.peers.listening import read_channels
-from tests.peers.ports import free_ports, is_bound
+from tests.peers.ports import bound_of, free_ports, is_bound
 from tests.peers.processes import Program, running
 
 __all__ = [
@@ -39,6 +39,7 @@ _ROOT = Path(__file__).parents[2]
 _OURS = ("GATEWAY_", "TRUNK_", "TWILIO_")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _RTP_PORTS = 200
+_ECHO = 'backend = "echo"'
 _START_S = 15
 _UNFELT_MS = 10  # within a tenth of a second: half of what a packet takes
 _RECORDED_S = 5
@@ -50,7 +51,7 @@ port = 0
 [private]
 port = 0
 [voice]
-backend = "echo"
+$voice
 [calls]
 folder = "calls"
 [traces]
@@ -113,6 +114,7 @@ class CallFolder:
 class Gateway:
     """`sip`, `tls`, `rtp`: its ports. `status`: that it ended with, once it has.
 
+    `ports_kept`: those for RTP that it had when its calls were over, if somebody has asked.
     `withheld_ms`: how long it was kept from a processor when that was for long: no call of it can sound better.
     """
 
@@ -122,6 +124,7 @@ class Gateway:
     tls: int
     rtp: range
     status: int | None = None
+    ports_kept: list[int] | None = None
     withheld_ms: float = 0.0
 
     @property
@@ -145,6 +148,13 @@ class Gateway:
 
         await self.program.until(are_there, _RECORDED_S, f"{count} calls to {number} are recorded")
         return self.calls_to(number)
+
+    async def give_up_ports(self, longest_s: float = 3) -> None:
+        """Wait until it has no port for RTP any more, and no longer than that; then see which it has."""
+        with trio.move_on_after(longest_s):
+            while bound_of(self.rtp):  # noqa: ASYNC110 - another process has them
+                await trio.sleep(0.05)
+        self.ports_kept = bound_of(self.rtp)
 
     def replayed(self) -> subprocess.CompletedProcess[str]:
         """All its calls fed to new cores, by the command that an operator has for it."""
@@ -181,17 +191,18 @@ async def serving(
     plan: str,
     certificates: Certificates,
     secrets: Mapping[str, str] = _NOTHING,
+    voice: str = _ECHO,
     name: str = "gateway",
     sip: int = 0,
     tls: int = 0,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that takes calls while the block lasts. `trunks`: TOML; so is `plan`.
+    """A gateway that takes calls while the block lasts. `trunks`: TOML; so are `plan` and `voice`.
 
     `secrets`: for its environment. `sip`, `tls`: its ports, if it matters.
     """
     sip, tls = sip or free_ports(), tls or free_ports()
     rtp = _rtp_ports()
-    _write(folder, _settings(sip, tls, rtp, certificates) + trunks, plan)
+    _write(folder, _settings(sip, tls, rtp, certificates, voice) + trunks, plan)
     variables = {**environment(), **secrets}
     async with running(name, gateway_command("serve"), folder=folder, variables=variables) as program:
         await program.until(lambda: all(map(is_bound, (sip, tls))), _START_S, "the SIP door is open")
@@ -241,8 +252,9 @@ def _rtp_ports() -> range:
     return range(first, first + _RTP_PORTS)
 
 
-def _settings(sip: int, tls: int, rtp: range, certificates: Certificates) -> str:
+def _settings(sip: int, tls: int, rtp: range, certificates: Certificates, voice: str = _ECHO) -> str:
     return _SETTINGS.substitute(
+        voice=voice,
         sip=sip,
         tls=tls,
         first_rtp=rtp[0],

@@ -46,6 +46,17 @@ class SippDone:
         parts = self.messages.split("-----------------------------------------------")
         return [part.split("\n\n", 1)[1] for part in parts if " received [" in part[:200]]
 
+    @property
+    def answers(self) -> dict[str, list[str]]:
+        """The responses that came for each Call-ID, in order, as "200 INVITE"."""
+        found: dict[str, list[str]] = {}
+        for message in self.received:
+            if message.startswith("SIP/2.0 "):
+                rows = dict(line.split(": ", 1) for line in message.splitlines() if ": " in line)
+                answer = f"{message.split()[1]} {rows['CSeq'].split()[1]}"
+                found.setdefault(rows["Call-ID"], []).append(answer)
+        return found
+
     def __str__(self) -> str:
         counts = f"exit status {self.exit_status}, {self.completed} completed, {self.failed} failed"
         return f"sipp {self.name}: {counts}\n{self.errors}\n{self.messages[-6000:]}"

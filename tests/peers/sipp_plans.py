@@ -16,7 +16,7 @@ from tests.peers.ports import free_ports
 from tests.peers.served import Gateway, serving
 from tests.peers.sipp import CAPTURES
 
-__all__ = ["PASSWORD", "STRANGER", "TONE_DBFS", "Planned", "place_calls", "planned"]
+__all__ = ["CANCELLED", "PASSWORD", "STRANGER", "TONE_DBFS", "Planned", "place_calls", "planned"]
 
 PASSWORD = "open sesame"  # of the trunk that asks for one
 TRUNKS = """
@@ -36,6 +36,12 @@ ping_s = 0
 [trunks.small]
 networks = ["127.0.0.5/32"]
 calls = 1
+
+[trunks.hesitant]
+networks = ["127.0.0.7/32"]
+codecs = ["pcma", "pcmu"]
+calls = 1
+calls_per_s = 100
 """
 STRANGER = "127.0.0.9"
 PLAN = """
@@ -67,18 +73,22 @@ desk = "+15550100999"
 """
 TONE_DBFS = -15.0
 TONE = marked_tone(440, 2000, level_dbfs=TONE_DBFS)
+CANCELLED = 5  # one after the other, on a trunk that may have one
+FREED_MS = 300  # a call is written down before its trunk may have another
+PATIENT = ("-default_behaviors", "all,-abortunexp")  # what comes before its step is passed over
 STEP_S = 0.1  # from one call to the next: two dozen programs that start at once are felt by those that talk
 CALL = says.invite() + says.expect(200) + says.ack()
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One sipp, or several calls of one. `host`: where it calls from."""
+    """One sipp, or several calls of one. `host`: where it calls from. `longest_s`: with all that is sent again."""
 
     steps: str
     number: str
     host: str = "127.0.0.1"
     options: tuple[str, ...] = ()
+    longest_s: float = 20
 
 
 def planned(folder: Path, referred: int) -> dict[str, Planned]:
@@ -163,6 +173,7 @@ def planned(folder: Path, referred: int) -> dict[str, Planned]:
             CALL + says.pause(500) + says.bye(),
             "+15550100011",
             options=("-lost", "20", "-m", "8", "-r", "8", "-max_retrans", "12"),
+            longest_s=40,  # a request is sent again after 0.5, 1, 2, 4, 4 s, and one in three times in vain
         ),
         "unacknowledged": Planned(
             says.invite() + says.expect(200) + says.pause(1800) + says.ack() + says.pause(300) + says.bye(),
@@ -170,6 +181,13 @@ def planned(folder: Path, referred: int) -> dict[str, Planned]:
         ),
         "rude": Planned(says.invite() + says.expect(200) + says.bye(), "+15550100013"),
         "abrupt": Planned(CALL + says.bye(), "+15550100014"),
+        "cancelled": Planned(
+            says.invite_and_cancel() + says.cancelled_or_taken() + says.pause(FREED_MS),
+            "+15550100025",
+            host="127.0.0.7",
+            options=("-m", str(CANCELLED), "-r", "20", "-l", "1", *PATIENT),
+            longest_s=10,
+        ),
         "unknown codec": Planned(
             says.invite(says.sdp(codecs=("18 G729/8000",))) + says.expect(488) + says.ack_refusal(),
             "+15550100016",
@@ -240,6 +258,7 @@ async def place_calls(folder: Path, certificates: Certificates) -> Evening[Place
             service=plan.number,
             host=plan.host,
             options=plan.options,
+            longest_s=plan.longest_s,
         )
 
     trunks = TRUNKS.replace("$referred", str(referred))
@@ -259,6 +278,7 @@ async def place_calls(folder: Path, certificates: Certificates) -> Evening[Place
                     nursery.start_soon(place, name, plan, gateway)
                     await trio.sleep(STEP_S)
             done["referred"] = await callee.done()
+            await gateway.give_up_ports()
     calls = {
         name: Placed(each, gateway.calls_to(plans[name].number) if name in plans else [], tapped)
         for name, each in done.items()

@@ -15,13 +15,14 @@ __all__ = [
     "answer",
     "be_cancelled",
     "bye",
-    "cancel",
+    "cancelled_or_taken",
     "challenge",
     "confirm",
     "expect",
     "hang_up_called",
     "invite",
     "invite_again",
+    "invite_and_cancel",
     "notify",
     "pause",
     "play",
@@ -36,6 +37,7 @@ __all__ = [
     "take",
 ]
 
+_TAKEN, _TAKEN_BEFORE, _STANDS, _ENDED = 3, 4, 5, 6
 _KNOWN, _OVER = 1, 2  # labels: numbers are what every version of sipp takes
 _SDP = "application/sdp"
 AUDIO = ("8 PCMA/8000", "0 PCMU/8000", "101 telephone-event/8000")
@@ -136,10 +138,38 @@ def notify(cseq: int, status: str, state: str) -> str:
     )
 
 
-def cancel(cseq: int = 1) -> str:
-    return _send(
+def invite_and_cancel() -> str:
+    """An INVITE and its CANCEL in one breath. Either is sent once: sipp would wait before it goes on otherwise."""
+    cancel = _send(
         "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
-        ["[last_Via:]", f"From: {_US}", f"To: {_THEM}", f"CSeq: {cseq} CANCEL"],
+        [_VIA.replace("[branch]", "[branch-1]"), f"From: {_US}", f"To: {_THEM}", "CSeq: 1 CANCEL"],
+        retransmits=False,
+    )
+    return invite().replace(' retrans="500"', "") + cancel
+
+
+def cancelled_or_taken() -> str:
+    """What RFC 3261 §9.2 has for a CANCEL: 200, and 487 to the INVITE; or, where that has its 200 already, 200 alone.
+
+    Then the call stands, and is ended by BYE. The 200 may come before sipp is ready for it, and then comes again.
+    """
+    taken = '<ereg regexp="INVITE" search_in="hdr" header="CSeq:" assign_to="taken"/>'
+    early = "".join(f'<recv response="{status}" optional="true"/>\n' for status in (100, 180, 183))
+    return (
+        early
+        + f'<recv response="200" rrs="true" test="taken" next="{_TAKEN}"><action>{taken}</action></recv>\n'
+        + f'<recv response="200" rrs="true" optional="true" next="{_TAKEN_BEFORE}"/>\n'
+        + '<recv response="487"/>\n'
+        + ack_refusal().replace("<send", f'<send next="{_ENDED}"')
+        + f'<label id="{_TAKEN}"/>\n'
+        + ack()
+        + expect(200, where="CSeq", matches="1 CANCEL")
+        + f'<nop next="{_STANDS}"/>\n'
+        + f'<label id="{_TAKEN_BEFORE}"/>\n'
+        + ack()
+        + f'<label id="{_STANDS}"/>\n'
+        + bye()
+        + f'<label id="{_ENDED}"/>\n'
     )
 
 

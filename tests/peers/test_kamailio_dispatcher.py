@@ -34,7 +34,7 @@ steps = [{ do = "answer" }, { do = "converse", agent = "echo" }]
 instructions = "Say what you hear."
 """
 NUMBER = "+15550500001"
-CALLS = 24
+CALLS = 18
 CALL_S = 2.5
 PER_S = 4
 

@@ -141,7 +141,7 @@ async def place_calls(folder: Path, certificates: Certificates) -> Placing:
         async with tap.tapping() as tapped, trio.open_nursery() as nursery:
             for name, plan in planned(folder).items():
                 nursery.start_soon(place, name, plan, tapped)
-                await trio.sleep(0.5)  # each is a Python that starts
+                await trio.sleep(0.3)  # each is a Python that starts
     return Placing(folder, calls, {})
 
 

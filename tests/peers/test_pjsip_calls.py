@@ -1,5 +1,6 @@
 """PJSIP calls the gateway and is called: hold, timers, transfers, SRTP, offers that come late, passwords."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Talk:
         return f"{self.agent.program.text[-5000:]}\n" + "\n".join(map(str, self.folders))
 
 
+SHORT_TAG = "AES_CM_128_HMAC_SHA1_32"  # RFC 4568 §6.2.2
 HANG_UP: list[Any] = ["hang up"]
 
 
@@ -89,6 +91,7 @@ CALLS = {
     "referring": Planned("+15550300007", [["wait", 0.7], ["refer", "$desk"], ["wait", 3]], {}),
     "sent elsewhere": Planned("+15550300008", [["wait", 5]], {}),
     "stranger": Planned("+15550300009", [], {"password": "a guess"}),
+    "short tag": Planned("+15550300011", [["wait", 2.5]], {"srtp": 2, "suites": [SHORT_TAG]}),
     "tcp": Planned("+15550300010", [["wait", 1]], {"transport": "tcp"}),
 }
 
@@ -147,7 +150,7 @@ def desk_uri(desk: UserAgent) -> str:
     return f"sip:+15550300999@127.0.0.1:{desk.port}"
 
 
-HEARD = ["plain", "encrypted", "secure", "delayed"]
+HEARD = ["plain", "encrypted", "secure", "short tag", "delayed"]
 
 
 @pytest.mark.parametrize("name", HEARD)
@@ -214,6 +217,20 @@ def test_srtp_is_agreed_on_with_a_caller_who_prefers_a_suite_that_we_have_not(
 
     assert agreed
     assert all('"secure":true' in text for text in agreed)
+
+
+def test_a_caller_who_has_only_the_suite_with_the_short_tag_is_heard_and_hears_under_it(
+    evening: Evening[Talk],
+):
+    call = evening["short tag"]
+
+    caller = sounding(call.folder.caller)[2 * 8 * 500 : 2 * 8 * 1900]
+    (answer,) = [each["message"] for each in call.agent.all("response") if each["status"] == 200]
+
+    assert re.findall(r"a=crypto:\d+ (\S+)", answer) == [SHORT_TAG]
+    assert "RTP/SAVP" in answer
+    assert tone_hz(caller) == pytest.approx(440, abs=2)
+    assert tone_dbfs(caller, 440) == pytest.approx(TONE_DBFS, abs=1)
 
 
 def test_a_wrong_password_is_of_no_use(evening: Evening[Talk]):

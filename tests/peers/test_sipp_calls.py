@@ -13,13 +13,15 @@ from tests.peers.certificates import Certificates
 from tests.peers.evening import Evening, Placed
 from tests.peers.listening import gaps, level_dbfs, sounding, tone_dbfs, tone_hz, tone_snr_db
 from tests.peers.served import CallFolder, call_folders, run_gateway
-from tests.peers.sipp_plans import PASSWORD, STRANGER, TONE_DBFS, place_calls
+from tests.peers.sipp_plans import CANCELLED, PASSWORD, STRANGER, TONE_DBFS, place_calls
 
 pytestmark = [
     pytest.mark.skipif(bool(sipp.missing()), reason=sipp.missing()),
     pytest.mark.skipif(not tap.is_allowed(), reason="sipp plays captures only with CAP_NET_RAW"),
 ]
 
+CANCELLED_IN_TIME = ("200 CANCEL", "487 INVITE")  # RFC 3261 §9.2
+CANCELLED_TOO_LATE = ("200 INVITE", "200 CANCEL", "200 BYE")
 PITCH_HZ = 2  # as near as it gets when a frame is missing
 
 
@@ -64,7 +66,7 @@ def test_a_caller_hears_himself_without_a_gap(evening: Evening[Placed]):
 
     assert evening.breaks(call.sound) == []
     assert call.heard.lost == 0
-    assert len(call.sound) / 16 == pytest.approx(2000, abs=100)
+    assert -100 < len(call.sound) / 16 - 2000 < 100 + evening.gateway.withheld_ms
 
 
 def test_a_caller_hears_himself_within_a_third_of_a_second(evening: Evening[Placed]):
@@ -197,6 +199,37 @@ def test_a_caller_who_hangs_up_at_once_is_let_go(evening: Evening[Placed], name:
 
     assert call.sipp.worked
     assert [folder.record.reason for folder in call.folders] == [EndReason.CALLER_HUNG_UP]
+
+
+def test_a_call_that_is_cancelled_at_once_ends_with_487_or_stands_until_bye(evening: Evening[Placed]):
+    call = evening["cancelled"]
+
+    answered = [tuple(dict.fromkeys(each)) for each in call.sipp.answers.values()]  # one may come twice
+
+    assert call.sipp.worked
+    assert len(answered) == CANCELLED
+    assert set(answered) <= {CANCELLED_IN_TIME, CANCELLED_TOO_LATE}
+
+
+def test_a_call_that_was_cancelled_is_written_down_as_that(evening: Evening[Placed]):
+    call = evening["cancelled"]
+
+    in_time = [each for each in call.sipp.answers.values() if tuple(each) == CANCELLED_IN_TIME]
+    why = sorted(folder.record.released["why"] for folder in call.folders)
+
+    assert why == ["cancelled"] * len(in_time) + ["hung up"] * (CANCELLED - len(in_time))
+    assert {folder.record.reason for folder in call.folders} == {EndReason.CALLER_HUNG_UP}
+
+
+def test_a_trunk_that_may_have_one_call_takes_the_next_after_one_that_was_cancelled(evening: Evening[Placed]):
+    call = evening["cancelled"]
+
+    assert call.sipp.completed == CANCELLED
+    assert "SIP/2.0 503" not in call.sipp.messages
+
+
+def test_no_call_leaves_a_port_open(evening: Evening[Placed]):
+    assert evening.gateway.ports_kept == []
 
 
 # -- who may call

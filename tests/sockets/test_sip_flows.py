@@ -266,6 +266,34 @@ async def test_a_port_that_is_taken_is_an_error_before_anything_runs():
                 raise AssertionError("nothing to live in")
 
 
+async def test_with_several_sockets_the_one_that_is_asked_for_is_taken_or_else_its_host_or_the_route():
+    here, there = "127.0.0.1", "127.0.0.2"
+    ways_in = [WayIn(transport="UDP", host=each, port=0) for each in (there, here, there)]
+    target = Target("UDP", Address("127.0.0.3", 5060), "h")
+    async with open_flows(User(), ways_in) as flows:
+        (_, first), (_, at_route), (_, last) = flows.bound
+        wanted = {
+            last: last,
+            Address(there, 1): first,  # a connection's, whose port is its own
+            Address("192.0.2.1", 5060): at_route,
+            None: at_route,
+        }
+
+        taken = {local: (await flows.reach(target, local)).local for local in wanted}
+
+    assert taken == wanted
+
+
+async def test_who_is_elsewhere_is_not_sent_to_from_loopback_if_there_is_another_socket():
+    ways_in = [WayIn(transport="UDP", host=each, port=0) for each in (LOCAL, "0.0.0.0")]
+    async with open_flows(User(), ways_in) as flows:
+        (_, loopback), (_, other) = flows.bound
+
+        flow = await flows.reach(Target("UDP", Address("192.0.2.77", 5060), "h"), loopback)
+
+    assert flow.local == (loopback if other.host == LOCAL else other)  # where there is no way out at all
+
+
 async def test_without_a_socket_of_its_kind_an_address_cannot_be_reached():
     async with gateway("UDP") as ours:
         with pytest.raises(Unreachable, match="family"):
@@ -412,6 +440,18 @@ async def test_a_dialled_connection_is_used_again():
 
         assert (call_id(one.message), call_id(two.message)) == ("one", "two")
         assert one.flow == two.flow
+
+
+async def test_a_connection_is_there_at_once_when_it_is_dialled_and_comes_from_where_it_is_wanted():
+    async with gateway("TCP") as ours:
+        target = ours.target("TCP")
+        before = ours.flows.reached_now(target)
+
+        flow = await ours.flows.reach(target, Address("127.0.0.2", 5060))
+
+        assert before is None
+        assert flow.local.host == "127.0.0.2"
+        assert ours.flows.reached_now(target) == flow
 
 
 async def test_two_who_dial_at_once_share_a_connection():

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import trio
 
 from gateway.wire.sip.message import Response
 from tests.sockets.sip_digest_guess import challenges_in, credentials
 from tests.sockets.sip_gateway import SipGateway, sip_gateway
 from tests.sockets.sip_peer_on_sockets import Caller, TcpPeer, UdpPeer, media, tcp_peer, udp_peer
+from tests.wire.sip.corpus import TORTURE
 
 PASSWORD = "open sesame"
 PHONES = """
@@ -119,6 +121,50 @@ async def test_guessing_is_slow_and_does_not_tell_who_exists(tmp_path: Path, use
         assert answered == 5
         assert gateway.counted('gw_sip_dropped_total{reason="guesses"}') == 35
         assert len(gateway.logged("stranger.dropped")) == 5
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "MESSAGE", "NONSENSE", "INVITE"])
+async def test_a_scan_hears_five_challenges_whatever_it_asks(tmp_path: Path, method: str):
+    async with sip_gateway(tmp_path, PHONES, secrets=SECRETS) as gateway, udp_peer(gateway.at["UDP"]) as peer:
+        for _ in range(30):
+            await peer.send(Caller(peer).text(method, number=1))
+
+        with trio.fail_after(2):
+            heard = [await peer.hear() for _ in range(5)]
+        assert [each.status for each in heard if isinstance(each, Response)] == [401] * 5
+        assert await peer.is_left_alone()
+        assert len(gateway.logged("stranger.dropped")) == 5
+
+
+@pytest.mark.parametrize("method", ["BYE", "CANCEL", "ACK"])
+async def test_a_scan_for_calls_that_there_are_not_hears_nothing(tmp_path: Path, method: str):
+    async with sip_gateway(tmp_path, PHONES, secrets=SECRETS) as gateway, udp_peer(gateway.at["UDP"]) as peer:
+        await peer.send(Caller(peer).text(method, number=1))
+
+        assert await peer.is_left_alone()
+
+
+async def test_a_scan_with_what_is_malformed_hears_nothing_and_is_logged(tmp_path: Path):
+    async with sip_gateway(tmp_path, PHONES, secrets=SECRETS) as gateway, udp_peer(gateway.at["UDP"]) as peer:
+        await peer.send(TORTURE["badinv01"])
+
+        assert await peer.is_left_alone()
+        (line,) = gateway.logged("stranger.dropped")
+        assert line["line"].startswith("Malformed: ")
+
+
+async def test_who_has_proven_himself_is_answered_whatever_he_asks(tmp_path: Path):
+    async with sip_gateway(tmp_path, PHONES, secrets=SECRETS) as gateway, udp_peer(gateway.at["UDP"]) as peer:
+        caller = Caller(peer)
+        said = credentials((await challenged(caller))["SHA-256"], PASSWORD)
+        assert (await calls(caller, said)).status == 200
+
+        await peer.send(Caller(peer).text("OPTIONS", number=1))
+
+        heard = await peer.hear()
+        assert isinstance(heard, Response)
+        assert heard.status == 200
+        await caller.hang_up()
 
 
 async def test_who_guesses_keeps_nobody_else_out(tmp_path: Path):

@@ -72,6 +72,10 @@ class CallerCredentials:
         """Whether a request has credentials for us, right or wrong."""
         return self._verifier.verify(request, lambda _: None, now).verdict is not Verdict.MISSING
 
+    def were_right(self, host: str, now: float) -> bool:
+        """Whether somebody there has proven himself, not too long ago."""
+        return now < self._proven.get(host, now)
+
     def prove(
         self, request: Request, host: str, accounts: Iterable[tuple[Trunk, Secret]], now: float
     ) -> Trunk | Challenge | None:
@@ -93,7 +97,7 @@ class CallerCredentials:
     def _may_try(self, host: str, now: float) -> bool:
         if self._strangers.may_challenge(host, now):
             return True
-        return now < self._proven.get(host, now) and self._tries.take(host, now)
+        return self.were_right(host, now) and self._tries.take(host, now)
 
     def _succeeded(self, host: str, now: float) -> None:
         for _ in ("the challenge", "its answer"):

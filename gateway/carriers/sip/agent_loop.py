@@ -10,7 +10,9 @@ import trio
 from gateway.carriers.sip.dns import Dns
 from gateway.carriers.sip.flows import Flows
 from gateway.carriers.sip.transport import Message, Unreachable
-from gateway.wire.sip.flow import Flow
+from gateway.wire.sip.flow import Address, Flow
+from gateway.wire.sip.message import Request
+from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.strangers import Strangers, TokenBuckets
 from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.user_agent import Event, Find, Outgoing, Reach, Send, UserAgent
@@ -55,6 +57,10 @@ class AgentLoop:
         self._alarm = trio.CancelScope()
         self._is_carrying = False
         self._told = TokenBuckets(*_TOLD)
+        # What was asked for first is told first, since a BYE that overtakes its ACK ends nothing. By who waits for
+        # the same: the errands' numbers.
+        self._finding: dict[SipUri, list[int]] = {}
+        self._reaching: dict[Target, list[int]] = {}
 
     async def run(
         self,
@@ -131,8 +137,12 @@ class AgentLoop:
 
     def received(self, message: Message, flow: Flow) -> None:
         if self._agent is not None:
-            self._contained(self._agent.receive, message, flow, trio.current_time())
+            self._contained(self._receive, self._agent, message, flow)
             self.carry()
+
+    def _receive(self, agent: UserAgent, message: Message, flow: Flow) -> None:
+        if not agent.receive(message, flow, trio.current_time()):
+            self.turned_away(_start_of(message), flow)
 
     def broken(self, flow: Flow, why: str) -> None:
         if self._agent is not None:
@@ -150,29 +160,41 @@ class AgentLoop:
             case Send(data, flow):
                 if not self._flows.send(flow, data):
                     agent.broken(flow, trio.current_time())
-            case Find():
-                self._tasks.start_soon(self._find, agent, what)
-            case Reach():
-                self._tasks.start_soon(self._reach, agent, what)
+            case Find(errand, uri):
+                if uri in self._finding:
+                    self._finding[uri].append(errand)
+                else:
+                    self._finding[uri] = [errand]
+                    self._tasks.start_soon(self._find, agent, uri)
+            case Reach(errand, target, local):
+                if target in self._reaching:
+                    self._reaching[target].append(errand)
+                elif (there := self._flows.reached_now(target, local)) is not None:
+                    agent.reached(errand, there, trio.current_time())
+                else:
+                    self._reaching[target] = [errand]
+                    self._tasks.start_soon(self._reach, agent, target, local)
             case _:
                 assert_never(what)
 
-    async def _find(self, agent: UserAgent, find: Find) -> None:
+    async def _find(self, agent: UserAgent, uri: SipUri) -> None:
         if self._dns is None:
             raise AssertionError("the loop does not run")
-        targets = await self._dns.targets(find.uri)
-        self._contained(agent.found, find.errand, targets, trio.current_time())
+        targets = await self._dns.targets(uri)
+        for errand in self._finding.pop(uri):
+            self._contained(agent.found, errand, targets, trio.current_time())
         self.carry()
 
-    async def _reach(self, agent: UserAgent, reach: Reach) -> None:
+    async def _reach(self, agent: UserAgent, target: Target, local: Address | None) -> None:
         if self._flows is None:
             raise AssertionError("the loop does not run")
         flow = None
         try:
-            flow = await self._flows.reach(reach.target)
+            flow = await self._flows.reach(target, local)
         except Unreachable as error:
-            self._log.info("peer.unreachable", peer=str(reach.target.address.host), detail=str(error))
-        self._contained(agent.reached, reach.errand, flow, trio.current_time())
+            self._log.info("peer.unreachable", peer=target.address.host, detail=str(error))
+        for errand in self._reaching.pop(target):
+            self._contained(agent.reached, errand, flow, trio.current_time())
         self.carry()
 
     def _next_deadline(self) -> float:
@@ -187,3 +209,10 @@ class AgentLoop:
             self._log.exception("sip.broken")
             return False
         return True
+
+
+def _start_of(message: Message) -> bytes:
+    """What the log says of a message that was dropped."""
+    if isinstance(message, Request):
+        return f"{message.method} {message.uri} SIP/2.0".encode()
+    return f"Malformed: {message}".encode()

@@ -39,6 +39,10 @@ class _Key(NamedTuple):
     remote: Address
     name: str
 
+    @classmethod
+    def of(cls, target: Target) -> "_Key":
+        return cls(target.transport, target.address, target.name if target.transport == "TLS" else "")
+
 
 class _Dialling:
     def __init__(self) -> None:
@@ -148,13 +152,12 @@ class Connections:
     async def reach(self, target: Target, *, sources: Sequence[Address]) -> Flow:
         """A connection to `target`, open already or new. Raises `Unreachable` within 4 s.
 
-        One that came from there is used again if it is of TCP; over TLS, only one whose name we checked. `sources`:
-        our addresses; a new one is dialled from the first that fits, since carriers know us by it.
+        `sources`: our addresses; a new one is dialled from the first that fits, since carriers know us by it.
         """
-        key = _Key(target.transport, target.address, target.name if target.transport == "TLS" else "")
-        flow = self._open_flow(key)
+        flow = self.reached_now(target)
         if flow is not None:
             return flow
+        key = _Key.of(target)
         if key not in self._dialling:
             if len(self) >= self._limits.connections:
                 raise Unreachable("there are too many connections")
@@ -166,7 +169,12 @@ class Connections:
             raise Unreachable(dialling.why)
         return dialling.flow
 
-    def _open_flow(self, key: _Key) -> Flow | None:
+    def reached_now(self, target: Target) -> Flow | None:
+        """A connection to `target` that is open already.
+
+        One that came from there is used again if it is of TCP; over TLS, only one whose name we checked.
+        """
+        key = _Key.of(target)
         dialled = self._dialled.get(key)
         if dialled is not None and self._is_open(dialled):
             return dialled

@@ -110,7 +110,9 @@ class SipDoor:
             )
             media = self._media()
             paths = _paths(flows.bound)
-            self._agent = UserAgent(addresses, self._trunks.strangers, self._rng, paths=paths)
+            self._agent = UserAgent(
+                addresses, self._trunks.strangers, self._rng, paths=paths, gate=self._trunks
+            )
             self._switchboard = Switchboard(
                 self._agent,
                 self._trunks,

@@ -1,8 +1,10 @@
 """All sockets of SIP behind one face: a `Flow` names where something came from, and is where to send. RFC 3261 §18."""
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import msgspec
 import trio
@@ -83,14 +85,31 @@ class Flows:
             return udp is not None and udp.send(data, flow.remote)
         return flow in self._connections and self._connections[flow].send(data)
 
-    async def reach(self, target: Target) -> Flow:
-        """A flow to `target`; over TCP and TLS a connection that is open already, or a new one.
+    def reached_now(self, target: Target, local: Address | None = None) -> Flow | None:
+        """A flow to `target` that is there at once; None: it takes `reach`, or there is none.
+
+        `local`: the address of ours that it is best from; None: the one that the route there leaves by.
+        """
+        if target.transport != "UDP":
+            return self._connections.reached_now(target)
+        family = socket.AF_INET6 if ":" in target.address.host else socket.AF_INET
+        able = [each for each in self._udp if each.family == family]
+        if len(able) > 1:
+            return _best(able, target.address, local).flow_to(target.address)
+        return able[0].flow_to(target.address) if able else None
+
+    async def reach(self, target: Target, local: Address | None = None) -> Flow:
+        """A flow to `target`; over TCP and TLS a connection that is open already, or a new one, from `local` if it can be.
 
         Raises `Unreachable` within 4 s.
         """
+        flow = self.reached_now(target, local)
+        if flow is not None:
+            return flow
         if target.transport == "UDP":
-            return self._udp_flow(target.address)
-        return await self._connections.reach(target, sources=[address for _, address in self.bound])
+            raise Unreachable("there is no UDP socket of its address family")
+        ours = [address for _, address in self.bound]
+        return await self._connections.reach(target, sources=ours if local is None else [local, *ours])
 
     def close(self, flow: Flow, why: str) -> None:
         """End a connection, if it is one and is open. Its user is told that it is broken."""
@@ -115,9 +134,27 @@ class Flows:
         self.bound.append((way.transport, Address(*listeners[0].socket.getsockname()[:2])))
         self._connections.serve(listeners, way.transport, way.tls if way.transport == "TLS" else None)
 
-    def _udp_flow(self, remote: Address) -> Flow:
-        family = trio.socket.AF_INET6 if ":" in remote.host else trio.socket.AF_INET
-        udp = next((each for each in self._udp if each.family == family), None)
-        if udp is None:
-            raise Unreachable("there is no UDP socket of its address family")
-        return udp.flow_to(remote)
+
+def _best(able: Sequence[UdpSocket], remote: Address, local: Address | None) -> UdpSocket:
+    """The one at `local`, or else at its host, or else where the route to `remote` leaves; or else the first."""
+    if local is None or all(udp.local.host != local.host for udp in able):
+        local = Address(_route_host(remote), 0)
+    is_far = not ip_address(remote.host).is_loopback
+
+    def suits(udp: UdpSocket) -> tuple[bool, bool, bool]:
+        stays_here = (
+            is_far and ip_address(udp.local.host).is_loopback
+        )  # what it sends does not leave the machine
+        return not stays_here, udp.local == local, udp.local.host == local.host
+
+    return max(able, key=suits)
+
+
+def _route_host(remote: Address) -> str:
+    """Our address on the route to there; empty where there is none."""
+    with socket.socket(socket.AF_INET6 if ":" in remote.host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(remote)
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])

@@ -1,4 +1,7 @@
-"""A message of SIP as the ladder of a report shows it: who is who and where is not in it, nor what is secret. A core."""
+"""A message of SIP as the ladder of a report shows it: who is who is not in it, nor what is secret. A core.
+
+Where media goes is: without the addresses of a description nobody finds out why a call was silent.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.carriers.sip.leg_messages import MessagePassed
-from gateway.carriers.sip.told import one_line, plain_text
+from gateway.carriers.sip.told import one_line, plain_text, without_people
 from gateway.telemetry.masking import clean_text
 from gateway.wire.sip.endpoint import described_in
 from gateway.wire.sip.flow import Flow
@@ -43,7 +46,16 @@ _MOST_SDP_CHARS: Final = 4000
 _LINE: Final = re.compile(r"\s*([abcmostv])\s*=\s*(.*)", re.IGNORECASE | re.DOTALL)
 _ORIGIN_WORDS: Final = 6
 _KEY: Final = re.compile(r"(inline\s*:).*", re.IGNORECASE | re.DOTALL)
-_SECRET_ATTRIBUTE: Final = re.compile(r"ice-pwd|key-mgmt", re.IGNORECASE)
+# What the registry has of media, and what it says. Of other attributes only the name is kept.
+_ATTRIBUTE: Final = re.compile(r"([^:]*)(:?)(.*)", re.DOTALL)
+_SHOWN_ATTRIBUTES: Final = frozenset(
+    {
+        *("rtpmap", "fmtp", "ptime", "maxptime", "crypto", "rtcp", "rtcp-fb", "rtcp-xr", "candidate"),
+        *("mid", "group", "setup", "ssrc", "extmap", "bundle-only", "silencesupp", "framerate", "quality"),
+        *("acap", "pcfg", "acfg", "tcap", "csup", "creq", "direction", "tool", "charset"),
+    }
+)
+_CNAME: Final = re.compile(r"(cname\s*:).*", re.IGNORECASE | re.DOTALL)
 
 
 def passed_message(message: Request | Response, *, sent: bool, flow: Flow) -> MessagePassed:
@@ -66,7 +78,7 @@ def _rows(headers: HeaderMap) -> Iterator[tuple[str, str]]:
     for name, text in islice(headers, _MOST_ROWS):
         match key_of(name):
             case key if key in _SHOWN:
-                yield name, one_line(text)
+                yield name, without_people(one_line(text))
             case key if key in _WORDS:
                 yield name, plain_text(text)
             case key if key in _SECRET:
@@ -94,8 +106,15 @@ def _shown_line(line: str) -> str | None:
         case "o":
             words = value.split()
             value = " ".join(["-", *words[1 - _ORIGIN_WORDS :]]) if len(words) >= _ORIGIN_WORDS else "-"
-        case "a" if _SECRET_ATTRIBUTE.match(value):
-            return None
-        case _:
-            value = clean_text(_KEY.sub(r"\1hidden", value))
-    return f"{kind}={value}"
+        case "a":
+            value = _shown_attribute(value)
+    return f"{kind}={without_people(clean_text(value))}"
+
+
+def _shown_attribute(text: str) -> str:
+    found = _ATTRIBUTE.fullmatch(text)
+    assert found is not None  # of any text
+    name, colon, value = found.groups()
+    if name.strip().lower() not in _SHOWN_ATTRIBUTES:
+        value = "hidden" if value else ""
+    return name + colon + _CNAME.sub(r"\1hidden", _KEY.sub(r"\1hidden", value))

@@ -1,7 +1,7 @@
 """One call's signalling, as its leg is told it: what was agreed and what happened, never how. A core.
 
     session says a word --> said ----> told: what the leg core takes, and for the sockets the keys
-    what the call wants --> ring, answer, refuse, hang_up, transfer
+    what the call wants --> answer, refuse, hang_up, transfer
     a message passed -----> passed --> told, for the ladder
 
 After each of these the `sessions` may have something to say: the user agent is to look at them.
@@ -37,8 +37,11 @@ from gateway.wire.sdp.agreement import Agreed
 from gateway.wire.sdp.media import Direction
 from gateway.wire.sdp.offer_answer import OfferAnswer
 from gateway.wire.sip import session_words as words
+from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.endpoint import Rows
+from gateway.wire.sip.fields import REFERRED_BY
 from gateway.wire.sip.flow import Flow
+from gateway.wire.sip.grammar import unescape
 from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.uri import SipUri, TelUri, Uri
@@ -47,6 +50,7 @@ __all__ = ["Signalling", "Told"]
 
 _NOT_ACCEPTABLE: Final = 488
 _NOT_ALLOWED: Final = 603
+_NOT_BUILT: Final = 501
 _GONE: Final = 487
 # What we tell of a transfer that they took without a word of how it went.
 _TAKEN: Final = 202
@@ -63,16 +67,20 @@ class Signalling:
     """The session of one call, and its offers and answers.
 
     `session`: one that was asked for, or one of ours (`Session.inviting`), whose offer `media` has made. It becomes
-    another by a move. `takes_transfers`: whether they may have us call somebody else; else that gets a 603.
-    `confirmed`: both sides know that the call is on. `ended`: how it ended; None: it has not. `wanted`: whom they
-    want us to call, until `move` or `stay`. `transfer_outcome`: of a transfer of ours: the status of their call, or of
-    their answer to our REFER; 202: they took it, and nobody knows what became of it; None: nobody has said yet.
+    another by a move. `takes_transfers`: whether they may have us call somebody else; else that gets a 603, and an
+    attended transfer, whose call would take another's place (RFC 3891), always a 501: as a plain call it would ring
+    somebody up a second time.
+    `confirmed`: both sides know that the call is on. `ended`: how it ended; None: it has not. `wanted`: whom they want
+    us to call, until `move` or `stay`; `wanted_by`: in whose name, for Referred-By. `transfer_outcome`: of a transfer
+    of ours: the status of their call, or of their answer to our REFER; 202: they took it, and nobody knows what became
+    of it; None: nobody has said yet.
     """
 
     def __init__(self, session: Session, media: OfferAnswer, *, takes_transfers: bool = False) -> None:
         self.confirmed = False
         self.ended: words.Ended | None = None
         self.wanted: Uri | None = None
+        self.wanted_by: str | None = None
         self.transfer_outcome: int | None = None
         self._here = SessionMedia(session, media)
         self._there: SessionMedia | None = None  # where the call moves to
@@ -122,10 +130,6 @@ class Signalling:
         self._tell(passed_message(message, sent=sent, flow=flow))
 
     # -- what the call wants
-
-    def ring(self, now: float) -> None:
-        """Say that it rings: 180, and again every minute until it is answered. RFC 3261 §13.3.1.1."""
-        self.session.ring(now)
 
     def answer(self, now: float) -> None:
         """Take the call. Harmless when it is taken, or over."""
@@ -203,8 +207,8 @@ class Signalling:
                 digit = digit_informed(request)
                 if digit is not None:
                     self._tell(digit)
-            case words.TransferAsked(target=target):
-                self._transfer_asked(target, now)
+            case words.TransferAsked():
+                self._transfer_asked(word, now)
             case words.TransferTold(status, last):
                 self._transfer_told(status, last=last)
             case words.Ended():
@@ -273,13 +277,18 @@ class Signalling:
 
     # -- a transfer of theirs
 
-    def _transfer_asked(self, target: Uri, now: float) -> None:
+    def _transfer_asked(self, asked: words.TransferAsked, now: float) -> None:
+        target, headers = asked.target, asked.request.headers
+        is_attended = isinstance(target, SipUri) and _has_replaces(target)
         taken = self._takes_transfers and self._there is None and isinstance(target, SipUri | TelUri)
+        taken = taken and not is_attended
         if taken:
             self.session.referral.accept(now)
             self.wanted = target
+            # RFC 3892 §2.2: as it is.
+            self.wanted_by = headers.get("Referred-By") if readable(headers, REFERRED_BY) else None
         else:
-            self.session.referral.refuse(now, _NOT_ALLOWED)
+            self.session.referral.refuse(now, _NOT_BUILT if is_attended else _NOT_ALLOWED)
         self._tell(TransferAsked(taken=taken))
 
     def _said_there(self, there: SessionMedia, word: words.SessionWord, now: float) -> None:
@@ -329,3 +338,8 @@ class Signalling:
 
     def _tell(self, message: FromSip) -> None:
         self._told.append(Told(message))
+
+
+def _has_replaces(uri: SipUri) -> bool:
+    """Whatever it says, and however its name is written."""
+    return any(unescape(name).lower() == "replaces" for name, _ in uri.headers)

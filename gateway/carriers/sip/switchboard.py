@@ -293,7 +293,9 @@ class Switchboard:
             signalling.stay(_ELSEWHERE, now)
         else:
             offers = self._parts.offers(call.trunk, call.flow, call.leg)
-            session = self._parts.session_to(target, call.trunk, call.flow, offers, now)
+            by = signalling.wanted_by
+            rows = (("Referred-By", by),) if by is not None else ()  # RFC 3892
+            session = self._parts.session_to(target, call.trunk, call.flow, offers, now, rows=rows)
             signalling.move(session, offers)
             call.sessions.append(session)
             self._calls[session] = call

@@ -13,7 +13,7 @@ from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.session_words import Ended
 from gateway.wire.telephone_event import DIGITS
 
-__all__ = ["call_over", "digit_informed", "media_agreed", "one_line", "plain_text"]
+__all__ = ["call_over", "digit_informed", "media_agreed", "one_line", "plain_text", "without_people"]
 
 _MOST_PORT: Final = 0xFFFF
 _MOST_CAUSE: Final = 127
@@ -21,6 +21,8 @@ _MOST_CHARS: Final = 120
 _MOST_DIGIT_CHARS: Final = 8
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _LONG_NUMBER: Final = re.compile(r"\d{5,}")
+# Only from where a word begins, and without a way back: a long line costs no more than its length.
+_SOMEBODY: Final = re.compile(r"(?<![^\s<>\"',;=@])[^\s<>\"',;=@]*+@[^\s<>\"',;]*+")
 _SIGNAL: Final = re.compile(rb"^[ \t]*signal[ \t]*=[ \t]*([^\s;]+)", re.IGNORECASE | re.MULTILINE)
 _DURATION: Final = re.compile(rb"^[ \t]*duration[ \t]*=[ \t]*(\d{1,5})\b", re.IGNORECASE | re.MULTILINE)
 
@@ -79,8 +81,13 @@ def digit_informed(request: Request) -> DigitInformed | None:
 
 
 def plain_text(text: str) -> str:
-    """Words of others for people to read: one line without phone numbers."""
-    return _LONG_NUMBER.sub("…", clean_text(one_line(text)))
+    """Words of others for people to read: one line without phone numbers, and without who is where."""
+    return _LONG_NUMBER.sub("…", without_people(clean_text(one_line(text))))
+
+
+def without_people(text: str) -> str:
+    """`text` without any `anna@host`."""
+    return _SOMEBODY.sub("…", text)
 
 
 def one_line(text: str) -> str:

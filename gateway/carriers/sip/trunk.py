@@ -35,7 +35,7 @@ _IN_USER: Final = "!*'()&=+$,/#"
 
 
 class Trunk:
-    """One trunk. `credentials`: for who challenges what *we* begin: calls, REGISTER, OPTIONS. None: we have none.
+    """One trunk. `credentials`: for who challenges what *we* begin: calls, REGISTER. None: we have none.
 
     In calls that came in they have no place: whoever placed the call could ask for them. `registration`: once
     `register` was called. `active`: its calls, both ways.

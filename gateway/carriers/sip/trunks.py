@@ -3,14 +3,23 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
-from gateway.carriers.sip.admission import Admission, Admitted, CallerCredentials, Drop, Refusal
+from gateway.carriers.sip.admission import (
+    Admission,
+    Admitted,
+    CallerCredentials,
+    Challenge,
+    Drop,
+    Refusal,
+)
 from gateway.carriers.sip.settings import TrunkSettings
 from gateway.carriers.sip.trunk import Trunk
 from gateway.config import Secret
+from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.fields import FROM, TO
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.hosts import same_host
 from gateway.wire.sip.message import Request
+from gateway.wire.sip.outside import Standing
 from gateway.wire.sip.strangers import Strangers, TokenBuckets
 from gateway.wire.sip.uri import SipUri
 
@@ -72,6 +81,21 @@ class Trunks:
             return Refusal(503, (("Retry-After", str(_RETRY_AFTER_S)),), f"At Most {why}")
         return Admitted(trunk)
 
+    def standing(self, host: str, now: float) -> Standing:
+        """What who speaks from there is to us: `trusted` in the networks of a trunk that asks for no password."""
+        if any(each.settings.auth == "network" for each in self._near(host)):
+            return "trusted"
+        is_met = self.strangers.expects(host, now) or self._credentials.were_right(host, now)
+        return "met" if is_met else "unknown"
+
+    def challenge(self, request: Request, host: str, now: float) -> Rows | None:
+        """What a 401 to what is no call says; none: its credentials are right. None: too many tries, or nobody's host."""
+        accounts = [(each, self._passwords[each.name]) for each in self._near(host)]
+        proven = self._credentials.prove(request, host, accounts, now) if accounts else None
+        if isinstance(proven, Challenge):
+            return proven.rows
+        return None if proven is None else ()
+
     def __getitem__(self, name: str) -> Trunk:
         return self._trunks[name]
 
@@ -91,9 +115,13 @@ class Trunks:
         those of the narrowest network.
         """
         registered = [each for each in self if each.is_registered_for(request)]
-        near = [self._trunks[name] for name in self.strangers.trunks_of(host)]
+        near = self._near(host)
         named = [each for name in _domains_in(request) for each in near if _is_at(each, name)]
         return list(dict.fromkeys((*registered, *named, *near)))
+
+    def _near(self, host: str) -> list[Trunk]:
+        """Those whose networks it is in."""
+        return [self._trunks[name] for name in self.strangers.trunks_of(host)]
 
     def _drop(self, why: Literal["stranger", "guesses"], request: Request, flow: Flow, now: float) -> Drop:
         line = f"{request.method} {request.uri} SIP/2.0".encode()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gateway.wire.sip.flow import Flow
+from gateway.wire.sip.flow import Address, Flow
 from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.session import Session
@@ -52,10 +52,14 @@ class Find(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Find or open a flow to there, and tell by `UserAgent.reached`."""
+    """Find or open a flow to there, and tell by `UserAgent.reached`.
+
+    `local`: where the session's requests come from, as far as there is a way from there; None: from where there is one.
+    """
 
     errand: int
     target: Target
+    local: Address | None = None
 
 
 Outgoing = Send | Find | Reach

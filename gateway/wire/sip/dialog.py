@@ -99,11 +99,12 @@ class Dialog:
     def of_invite(cls, request: Request, tag: str, *, first_number: int) -> "Dialog":
         """As its server. `tag`: ours. `first_number`: one less than our first CSeq. RFC 3261 §12.1.1.
 
-        Raises `SipSyntaxError` for a Contact that nothing can be sent to.
+        Without a Contact, which RFC 2543 did not ask for (RFC 4475 §3.4.1), the other one is where he says he is from.
+        Raises `SipSyntaxError` for what nothing can be sent to.
         """
         headers = request.headers
-        target = _contact_of(headers)
-        if target is None:
+        target = _contact_of(headers) or headers[FROM].uri
+        if not isinstance(target, SipUri):
             raise SipSyntaxError("Missing Contact")
         return cls(
             call_id=headers[CALL_ID],

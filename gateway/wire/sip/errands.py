@@ -2,6 +2,8 @@
 
 An errand finds the places of its next hop (`Find`, unless its host is an address), reaches the best of them
 (`Reach`), and is asked there as a transaction. Who says 503, or nothing, is left for the next place: RFC 3263 §4.3.
+All requests of a session leave from one address of ours, the one that its INVITE came to or left from: our Contact
+names it, and firewalls know the call by it.
 An ACK of a 2xx finds its way alike; again it goes as it went before. A CANCEL goes where its INVITE went.
 """
 
@@ -9,13 +11,14 @@ import heapq
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from gateway.wire.sip.agent_words import Find, Reach
 from gateway.wire.sip.backoff import retry_after_s
 from gateway.wire.sip.errand import Acknowledgement, Errand, ErrandWord, Outcome
 from gateway.wire.sip.failover import Failover, Outages
 from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM
-from gateway.wire.sip.flow import Flow, Transport
+from gateway.wire.sip.flow import Address, Flow, Transport
 from gateway.wire.sip.message import Request, Response, cancel_for, response_to
 from gateway.wire.sip.resolver import Family, Target, plan_targets
 from gateway.wire.sip.routing import Addresses, new_branch, secured, sized, with_via
@@ -73,10 +76,15 @@ class Errands:
         self._by_request: dict[int, Errand] = {}  # by the id of their request, which they keep
         self._by_key: dict[Key, Errand] = {}
         self._invites: dict[tuple[str, str | None, int], Errand] = {}
+        self._locals: WeakKeyDictionary[Session, Address] = WeakKeyDictionary()  # where they leave from
         self._alarms: list[_Alarm] = []  # a heap; some are of errands that went on, or are over
         self._words: list[ErrandWord] = []
 
     # -- what is asked
+
+    def invited(self, session: Session, flow: Flow) -> None:
+        """A session began with an INVITE that came by `flow`."""
+        self._locals[session] = flow.local
 
     def begin(self, request: Request, hop: Uri | None, session: Session | None, now: float) -> None:
         """Have a request asked. `hop`: whom to look up; None: it cannot be sent. `Outcome`s will follow."""
@@ -232,10 +240,13 @@ class Errands:
     def _reach(self, errand: Errand) -> None:
         errand.key = errand.sent = errand.flow = None  # what was asked elsewhere is left
         if errand.failover.target is not None:
-            self._words.append(Reach(errand.number, errand.failover.target))
+            local = self._locals.get(errand.session) if errand.session is not None else None
+            self._words.append(Reach(errand.number, errand.failover.target, local))
 
     def _send(self, errand: Errand, flow: Flow, now: float) -> None:
         errand.flow = flow
+        if errand.session is not None:
+            self._locals.setdefault(errand.session, flow.local)
         errand.sent = with_via(errand.request, self._addresses.via(flow, new_branch(self._rng)))
         self._strangers.expect(flow.remote.host, now)
         if errand.request.method == "ACK":

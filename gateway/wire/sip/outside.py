@@ -1,12 +1,17 @@
-"""Requests that belong to no session: who calls, and what all others are told. RFC 3261 §8.2. A core."""
+"""Requests that belong to no session: who calls, and what all others are told. RFC 3261 §8.2. A core.
 
-from typing import TYPE_CHECKING, Final
+Who is not `Gate.standing` for anything yet, hears one 401 at most: whatever we say tells a scanner that here is
+somebody, and goes to third parties where UDP sources are forged.
+"""
+
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gateway.wire.sip.acceptance import Abilities, refusal_of
 from gateway.wire.sip.agent_words import Called
 from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.errors import SipSyntaxError
-from gateway.wire.sip.message import Response, response_to
+from gateway.wire.sip.fields import TO
+from gateway.wire.sip.message import Request, Response, response_to
 from gateway.wire.sip.options import answer_options
 from gateway.wire.sip.strangers import TokenBuckets
 from gateway.wire.sip.transactions import Asked, ServerKey, Transactions
@@ -14,33 +19,84 @@ from gateway.wire.sip.transactions import Asked, ServerKey, Transactions
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Outside"]
+__all__ = ["Gate", "Outside", "Standing"]
 
-# Of what cannot be read: enough for who tries out a new peer, too little to flood others with.
+# Of what cannot be read: enough for who tries out a new peer, too little to flood others with; and for a carrier, who
+# has many calls of which each may have such messages.
 _UNREADABLE: Final = (1.0, 5)
+_UNREADABLE_OF_TRUSTED: Final = (20.0, 50)
+# Who proves himself has no more of a call that there is not.
+_NEVER_CHALLENGED: Final = frozenset({"BYE", "CANCEL"})
+_STATELESS_TAG: Final = "challenged"  # §8.2.7: the same for the same request
+
+Standing = Literal["trusted", "met", "unknown"]
+"""Trusted: by its address. Met: it has proven who it is, or we have sent something there."""
+
+
+class Gate(Protocol):
+    """Knows who is who."""
+
+    def standing(self, host: str, now: float) -> Standing: ...
+
+    def challenge(self, request: Request, host: str, now: float) -> Rows | None:
+        """What a 401 to a request shall say; none: it has proven who sent it. None: it is not worth a word."""
+        ...
 
 
 class Outside:
-    """`draining_s`: when to ask again, while no calls are taken; None: they are.
+    """`draining_s`: when to ask again, while no calls are taken; None: they are. `gate`: None: everybody is met.
 
-    All but calls is answered without memory, and again if it comes again (RFC 3261 §8.2.7): a flood leaves nothing.
+    All but calls is answered without memory, and again if it comes again (RFC 3261 §8.2.7): a flood leaves nothing. So
+    is a call that is asked who it is (§26.3.2.4).
     """
 
-    def __init__(self, transactions: Transactions, abilities: Abilities, rng: "Random") -> None:
+    def __init__(
+        self, transactions: Transactions, abilities: Abilities, rng: "Random", gate: Gate | None = None
+    ) -> None:
         self.draining_s: int | None = None
         self._transactions = transactions
         self._abilities = abilities
         self._rng = rng
         self._waiting: dict[ServerKey, Called] = {}
-        self._unreadable = TokenBuckets(*_UNREADABLE)
+        self._gate = gate
+        self._unreadable = {
+            "met": TokenBuckets(*_UNREADABLE),
+            "trusted": TokenBuckets(*_UNREADABLE_OF_TRUSTED),
+        }
 
     def __len__(self) -> int:
         """How many calls wait for somebody to decide."""
         return len(self._waiting)
 
+    def lets_in(self, request: Request, host: str, now: float) -> bool | Response:
+        """Whether a request of no session and no transaction is to be heard. A response: the 401 that it gets instead.
+
+        An INVITE is: it will be `Called`, and somebody decides about it. So is an ACK, which nobody answers.
+        """
+        is_inside = request.headers[TO].tag is not None
+        if request.method == "ACK" or (request.method == "INVITE" and not is_inside):
+            return True
+        if self._gate is None or not self.is_unknown(host, now):
+            return True
+        if is_inside or request.method in _NEVER_CHALLENGED:
+            return False
+        rows = self._gate.challenge(request, host, now)
+        if not rows:
+            return rows is not None
+        challenge = response_to(request, 401, to_tag=_STATELESS_TAG)
+        for name, text in rows:
+            challenge.headers.add(name, text)
+        return challenge
+
+    def is_unknown(self, host: str, now: float) -> bool:
+        """Whether nobody there is to hear more of us than a challenge."""
+        return self._standing(host, now) == "unknown"
+
     def asked(self, asked: Asked, now: float) -> Called | None:
         """A request came. None: it is answered."""
         request = asked.request
+        if request.method == "INVITE" and self.is_unknown(asked.flow.remote.host, now):
+            return self._wait(asked)  # first of all he says who he is
         refusal = refusal_of(request, self._abilities)
         if refusal is not None:
             self._respond(asked, refusal.status, now, refusal.headers, reason=refusal.reason)
@@ -54,8 +110,7 @@ class Outside:
         elif self.draining_s is not None:
             self._respond(asked, 503, now, (("Retry-After", str(self.draining_s)),))
         else:
-            self._waiting[asked.key] = Called(asked)
-            return self._waiting[asked.key]
+            return self._wait(asked)
         return None
 
     def cancelled(self, cancel: Asked, now: float) -> bool:
@@ -89,9 +144,17 @@ class Outside:
 
         None: nothing.
         """
-        if error.status is None or not self._unreadable.take(source, now):
+        standing = self._standing(source, now)
+        if error.status is None or standing == "unknown" or not self._unreadable[standing].take(source, now):
             return None
         return response_to(error, error.status, to_tag=self._new_tag(), reason=str(error))
+
+    def _standing(self, host: str, now: float) -> Standing:
+        return "met" if self._gate is None else self._gate.standing(host, now)
+
+    def _wait(self, asked: Asked) -> Called:
+        called = self._waiting[asked.key] = Called(asked)
+        return called
 
     def _respond(
         self,
@@ -107,7 +170,7 @@ class Outside:
         for name, text in rows:
             response.headers.add(name, text)
         self._transactions.respond(asked.key, response, now)
-        if asked.request.method != "INVITE":
+        if asked.request.method != "INVITE" or status == 401:
             self._transactions.forget(asked.key)
 
     def _new_tag(self) -> str:

@@ -29,7 +29,6 @@ __all__ = [
     "LARGE_BYTES",
     "Addresses",
     "answer_flow",
-    "answer_target",
     "new_branch",
     "next_hop",
     "secured",
@@ -57,22 +56,16 @@ def stamp(request: Request, flow: Flow) -> None:
 def answer_flow(request: Request, flow: Flow) -> Flow:
     """Where the answers to a stamped request go that came by `flow`. RFC 3261 §18.2.2, RFC 3581 §4.
 
-    The connection that it came by; over UDP the address it came from, at the port it came from if it asked for
-    that (`rport`), else at the one that it names. `maddr` is not followed: it was for multicast, and would have
-    us send to third parties.
+    The connection that it came by, and none when that is gone: who lost it has given up what he asked by it, and
+    behind a NAT could not be dialled. Over UDP the address it came from, at the port it came from if it asked for
+    that (`rport`), else at the one that it names. `maddr` is not followed: it was for multicast, and would have us
+    send to third parties.
     """
     if flow.reliable:
         return flow
     via = request.headers[VIA][0]
     port = via.rport or via.port or DEFAULT_PORTS["UDP"]
     return flow._replace(remote=Address(flow.remote.host, port))
-
-
-def answer_target(request: Request, flow: Flow) -> Target:
-    """Where answers go when the connection that the stamped request came by is gone. RFC 3261 §18.2.2."""
-    via = request.headers[VIA][0]
-    port = via.port or DEFAULT_PORTS[flow.transport]
-    return Target(flow.transport, Address(flow.remote.host, port), via.host)
 
 
 # -- requests of ours -----------------------------------------------------------------------------------

@@ -6,6 +6,10 @@
     what it says: words(), after each of these
 
 Descriptions are bytes: who may offer when is decided here, what they say is not.
+
+It is either side of any call. The gateway answers at once, sends keys in RTP and changes nothing of itself, so that
+`ring`, `inform` and `renegotiate` are for the far ends that it is tested with; behind the last is what refreshes a
+session by an INVITE (RFC 4028 §7.4).
 """
 
 from collections.abc import Iterable

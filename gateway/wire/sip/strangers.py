@@ -99,11 +99,12 @@ class Strangers:
 
     def admits(self, host: str, now: float) -> bool:
         """Whether what comes from there is read at all: from a trunk's networks, or where we sent something to."""
-        until = self._expected.get(_key(host))
-        if until is not None and now < until:
-            return True
         address = _address(host)
-        return any(address in network for network, _ in self._networks)
+        return self.expects(host, now) or any(address in network for network, _ in self._networks)
+
+    def expects(self, host: str, now: float) -> bool:
+        """Whether we sent something there, not too long ago."""
+        return now < self._expected.get(_key(host), now)
 
     def expect(self, host: str, now: float) -> None:
         """We send a request there: its answers are heard, and what comes of it in the hours of a call."""

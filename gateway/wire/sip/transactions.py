@@ -5,6 +5,8 @@ import itertools
 from collections import defaultdict
 from typing import Any, NamedTuple
 
+import msgspec
+
 from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM, TO, VIA
 from gateway.wire.sip.message import Request, Response, ack_for, response_to
 from gateway.wire.sip.steps import Steps
@@ -244,8 +246,9 @@ class Transactions:
         self._by_flow[flow][key] = None
         does = steps.happens("begin", now)
         merging = _merging_key(request)
-        if merging is not None and merging in self._merging:  # it came here by two ways
-            self.respond(key, response_to(request, 482, to_tag=_LOOP_TAG), now)
+        first = self._merging.get(merging) if merging is not None else None
+        if first is not None:
+            self.respond(key, _answer_to_second(request, self._servers[first].sending), now)
             return
         if merging is not None:
             self._merging[merging] = key
@@ -300,6 +303,18 @@ class Transactions:
             keys.pop(key, None)
             if not keys:
                 del self._by_flow[flow]
+
+
+def _answer_to_second(request: Request, said: Request | Response | None) -> Response:
+    """Of what came here by two ways, or again by another way: who has been refused by the first is refused alike."""
+    if not isinstance(said, Response) or said.status < 300:
+        return response_to(request, 482, to_tag=_LOOP_TAG)
+    answer = response_to(request, said.status, to_tag=said.headers[TO].tag, reason=said.reason)
+    repeated = {name for name, _ in answer.headers}
+    for name, text in said.headers:
+        if name not in repeated:
+            answer.headers.add(name, text)
+    return msgspec.structs.replace(answer, body=said.body)
 
 
 def _table(method: str, side: str) -> Any:

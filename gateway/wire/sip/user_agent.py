@@ -29,7 +29,7 @@ from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import CALL_ID, TO
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.message import Request, Response
-from gateway.wire.sip.outside import Outside
+from gateway.wire.sip.outside import Gate, Outside
 from gateway.wire.sip.routing import Addresses, answer_flow, next_hop, stamp
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.session_words import Acknowledge, Ask, Cancel, Forget, Respond, SessionWord
@@ -78,8 +78,8 @@ __all__ = [
 class UserAgent:
     """`addresses`: what we call ourselves. `strangers`: is told whom we send requests to. `rng`: nobody should guess it.
 
-    `abilities`: what is taken outside of sessions. `paths`: what there is to send with. `most_transactions`: requests of
-    others under way, of which more are dropped.
+    `abilities`: what is taken outside of sessions. `paths`: what there is to send with. `gate`: who is answered at all;
+    None: everybody. `most_transactions`: requests of others under way, of which more are dropped.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class UserAgent:
         *,
         abilities: Abilities = SESSION_ABILITIES,
         paths: Paths | None = None,
+        gate: Gate | None = None,
         timing: Timing | None = None,
         most_transactions: int = 20_000,
     ) -> None:
@@ -97,7 +98,7 @@ class UserAgent:
         self._transactions = Transactions(timing, most=most_transactions)
         self._sessions = Sessions()
         self._errands = Errands(self._transactions, addresses, strangers, rng, paths or Paths())
-        self._outside = Outside(self._transactions, abilities, rng)
+        self._outside = Outside(self._transactions, abilities, rng, gate)
         self._served: dict[ServerKey, Session] = {}  # whose requests of others are
         self._outgoing: list[Outgoing] = []
         self._events: list[Event] = []
@@ -138,6 +139,7 @@ class UserAgent:
         session = self._sessions.invited(asked, endpoint, now)
         if session is not None and session.state != OVER:
             self._served[asked.key] = session
+            self._errands.invited(session, asked.flow)
             self._events.append(Passed(session, sent=False, message=asked.request, flow=asked.flow))
         self._carry(now)
         return session if asked.key in self._served else None
@@ -160,20 +162,29 @@ class UserAgent:
 
     # -- what comes
 
-    def receive(self, message: Request | Response | SipSyntaxError, flow: Flow, now: float) -> None:
-        """A message came, or what the parser raised of one."""
+    def receive(self, message: Request | Response | SipSyntaxError, flow: Flow, now: float) -> bool:
+        """A message came, or what the parser raised of one. False: it is a stranger's, and was dropped."""
         if isinstance(message, SipSyntaxError):
+            if self._outside.is_unknown(flow.remote.host, now):
+                return False
             answer = self._outside.unreadable(message, flow.remote.host, now)
             if answer is not None:
                 self._send(answer, flow, None)
         elif isinstance(message, Request):
             stamp(message, flow)
+            heard = self._knows(message) or self._outside.lets_in(message, flow.remote.host, now)
+            if not heard:
+                return False
+            if isinstance(heard, Response):
+                self._send(heard, answer_flow(message, flow), None)
+                return True
             self._pass(message, flow)
             self._transactions.receive(message, answer_flow(message, flow), now, reliable=flow.reliable)
         elif self._addresses.is_ours(message, flow):
             self._pass(message, flow)
             self._transactions.receive(message, flow, now, reliable=flow.reliable)
         self._carry(now)
+        return True
 
     def broken(self, flow: Flow, now: float) -> None:
         """A flow can carry nothing any more."""
@@ -312,6 +323,13 @@ class UserAgent:
         session = self._whose(message)
         if session is not None:
             self._events.append(Passed(session, sent=False, message=message, flow=flow))
+
+    def _knows(self, request: Request) -> bool:
+        """Whether it is part of what goes on: of a transaction, of the call that it cancels, of a session."""
+        key = key_of(request)
+        if request.method == "CANCEL" and key._replace(method="INVITE") in self._transactions:
+            return True
+        return key in self._transactions or self._whose(request) is not None
 
     def _whose(self, message: Request | Response) -> Session | None:
         """Of what came: by its transaction, which may outlast the session; by the INVITE that it cancels; by its tag."""

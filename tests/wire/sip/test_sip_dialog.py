@@ -90,9 +90,13 @@ def test_a_response_without_a_contact_leaves_the_uri_that_was_called():
     assert str(asked(Contact="").target) == "sip:bob@example.com"
 
 
-def test_an_invite_without_a_contact_begins_none():
+def test_an_invite_without_a_contact_leaves_the_uri_that_it_says_it_is_from():
+    assert str(served(Contact="", From="<sip:anna@example.com>").target) == "sip:anna@example.com"
+
+
+def test_an_invite_that_says_nowhere_that_a_request_could_be_sent_to_begins_none():
     with pytest.raises(SipSyntaxError, match="Missing Contact"):
-        served(Contact="")
+        served(Contact="", From="<tel:+15550001>;tag=a1")
 
 
 def test_an_invite_whose_contact_is_no_sip_uri_begins_none():

@@ -87,11 +87,13 @@ def test_an_invite_that_expires_is_refused_as_if_it_had_been_cancelled():
     assert call.ended == ("cancelled", False)
 
 
-def test_an_invite_without_a_contact_is_refused():
-    call = Called(headers={"Contact": ""})
+def test_who_called_without_a_contact_is_hung_up_on_where_he_says_he_is_from():
+    call = Called(headers={"Contact": ""}).answered()
 
-    assert call.peer.responses(400)
-    assert call.us.calls == []
+    call.does("hang_up", call.now)
+
+    (bye,) = call.peer.requests("BYE")
+    assert str(bye.uri) == "sip:peer@peer.example"
 
 
 def test_an_invite_with_a_body_that_we_do_not_know_is_told_what_we_do():

@@ -15,7 +15,6 @@ from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.routing import (
     Addresses,
     answer_flow,
-    answer_target,
     new_branch,
     next_hop,
     sized,
@@ -111,12 +110,6 @@ def test_an_answer_over_udp_goes_nowhere_else_because_of_maddr():
 
 def test_an_answer_takes_the_connection_of_its_request():
     assert answer_flow(stamped("SIP/2.0/TCP 10.0.0.1:5080;branch=z9hG4bK1", TCP), TCP) == TCP
-
-
-def test_an_answer_whose_connection_is_gone_goes_to_the_port_that_its_sender_listens_at():
-    came = stamped("SIP/2.0/TCP 10.0.0.1:5080;branch=z9hG4bK1", TCP)
-
-    assert answer_target(came, TCP) == Target("TCP", Address("198.51.100.7", 5080), "10.0.0.1")
 
 
 # -- requests of ours

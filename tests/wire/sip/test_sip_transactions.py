@@ -211,6 +211,33 @@ def test_a_request_that_came_by_two_ways_is_refused_the_second_time():
     assert sent(happened) == ["482"]
 
 
+def test_a_call_that_comes_again_by_another_way_after_it_was_refused_is_refused_alike():
+    agent = Agent()
+    refusal = response_to(request(), 503, to_tag="b", reason="Full")
+    refusal.headers["Retry-After"] = "1"
+    agent.says(agent.is_asked(request()), refusal)
+    again = request(branch="z9hG4bKother")
+
+    (happened,) = agent.gets(again, 0.1)
+
+    assert isinstance(happened, Send)
+    answer = happened.message
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.reason, answer.headers["Retry-After"]) == (503, "Full", "1")
+    assert answer.headers["Via"] == again.headers["Via"]
+    assert answer.headers["To"] == refusal.headers["To"]
+    assert agent.gets(ack_for(again, answer), 0.2) == []
+
+
+def test_a_call_that_comes_again_by_another_way_after_it_was_taken_is_refused():
+    agent = Agent()
+    agent.says(agent.is_asked(request()), response_to(request(), 200, to_tag="b"))
+
+    happened = agent.gets(request(branch="z9hG4bKother"), 0.1)
+
+    assert sent(happened) == ["482"]
+
+
 def test_two_requests_of_one_dialog_may_share_a_number():
     agent = Agent()
     agent.is_asked(request("INFO", to_tag="b"))

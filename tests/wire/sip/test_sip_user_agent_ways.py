@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import pytest
 
 from gateway.wire.sip.flow import Address, Flow, Transport
+from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import Request, Response, response_to
 from gateway.wire.sip.options import options_request
 from gateway.wire.sip.parser import parse_datagram
@@ -13,23 +14,24 @@ from gateway.wire.sip.resolver import Target
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.session_words import AnswerCame, Confirmed, Ended
 from gateway.wire.sip.uri import SipUri, TelUri, Uri
-from gateway.wire.sip.user_agent import Find, Outgoing, Reach, Replied, Send, SessionSaid
+from gateway.wire.sip.user_agent import Called, Find, Outgoing, Reach, Replied, Send, SessionSaid
 from tests.wire.sip.sip_agents import Agent, Network
 
 T = TypeVar("T")
 
-US = Address("192.0.2.1", 5060)
+US, US_TOO = Address("192.0.2.1", 5060), Address("192.0.2.9", 5060)
 ONE, TWO, THREE = (Address(f"198.51.100.{number}", 5060) for number in (1, 2, 3))
 TRUNK = SipUri(user="+15550100", host="trunk.example")
 
 
 class Trunk:
-    """We, and a trunk that has three places, of which a test says what they do."""
+    """We, and a trunk that has three places, of which a test says what they do. `local`: where we are."""
 
     def __init__(self) -> None:
         self.us = Agent("us", Network())
         self.agent = self.us.agent
         self.now = 0.0
+        self.local = US
         self._outgoing: list[Outgoing] = []
 
     def calls(self, uri: Uri = TRUNK, **more: Any) -> Session:
@@ -61,7 +63,7 @@ class Trunk:
         """It gets where it wants to. What is sent there."""
         reach = self.wants(Reach)
         assert reach.target[:2] == (transport, address)
-        self.agent.reached(reach.errand, Flow(transport, US, address, connection), self.now)
+        self.agent.reached(reach.errand, Flow(transport, self.local, address, connection), self.now)
         return self.sends(address)
 
     def misses(self, address: Address, transport: Transport = "UDP") -> None:
@@ -84,7 +86,7 @@ class Trunk:
             response.headers[name.replace("_", "-")] = text
         response = Response(status, response.reason, response.headers, body)
         transport: Any = request.headers["Via"].removeprefix("SIP/2.0/")[:3]
-        self.agent.receive(response, Flow(transport, US, ONE, 1), self.now)
+        self.agent.receive(response, Flow(transport, self.local, ONE, 1), self.now)
 
     def breaks(self, address: Address) -> None:
         self.agent.broken(Flow("UDP", US, address), self.now)
@@ -412,6 +414,66 @@ def test_an_ack_that_reaches_nobody_is_tried_elsewhere():
     trunk.misses(TWO)
 
     assert trunk.reaches(THREE).method == "ACK"
+
+
+# -- where from
+
+
+def test_the_requests_of_a_call_leave_from_where_its_invite_left():
+    trunk = Trunk()
+    trunk.local = US_TOO
+    session = trunk.calls()
+    trunk.finds(ONE)
+    invite = trunk.reaches(ONE)
+    taken = {"Contact": "<sip:bob@198.51.100.2>", "Content_Type": "application/sdp"}
+    trunk.answers(invite, 200, b"answer", **taken)
+    ack = trunk.wants(Reach)
+
+    session.hang_up(0.0)
+    trunk.agent.touch(session, 0.0)
+
+    bye = trunk.wants(Reach)
+    assert [ack.local, bye.local] == [US_TOO, US_TOO]
+
+
+def test_the_requests_of_a_call_leave_from_where_its_invite_came():
+    us = Agent("us", Network())
+    flow = Flow("UDP", US_TOO, ONE)
+    rows = {
+        "Via": f"SIP/2.0/UDP {ONE.host};branch=z9hG4bK1",
+        "From": "<sip:anna@anna.example>;tag=a",
+        "To": "<sip:us@us.example>",
+        "Call-ID": "c1",
+        "CSeq": "1 INVITE",
+        "Contact": f"<sip:anna@{ONE.host}>",
+        "Content-Type": "application/sdp",
+    }
+    us.agent.receive(Request("INVITE", us.address.uri, HeaderMap(rows.items()), b"offer"), flow, 0.0)
+    (called,) = us.agent.events()
+    assert isinstance(called, Called)
+    session = us.agent.take(called, us.endpoint, 0.0)
+    assert session is not None
+    session.accept(b"answer", 0.0)
+    us.agent.touch(session, 0.0)
+    rows |= {"Via": rows["Via"] + "2", "CSeq": "1 ACK", "To": f"{rows['To']};tag={session.tag}"}
+    us.agent.receive(Request("ACK", us.address.uri, HeaderMap(rows.items())), flow, 0.0)
+    us.agent.outgoing()
+
+    session.hang_up(0.0)
+    us.agent.touch(session, 0.0)
+
+    (bye,) = us.agent.outgoing()
+    assert isinstance(bye, Reach)
+    assert (bye.target.address, bye.local) == (ONE, US_TOO)
+
+
+def test_what_is_asked_outside_of_calls_leaves_from_where_there_is_a_way():
+    trunk = Trunk()
+    trunk.agent.ask(options_request(TRUNK, trunk.us.address, Random(1)), 0.0)
+
+    trunk.finds(ONE)
+
+    assert trunk.wants(Reach).local is None
 
 
 # -- answers that come to nothing
