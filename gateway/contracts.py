@@ -274,12 +274,14 @@ class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
 class VoiceTraits(msgspec.Struct, frozen=True, kw_only=True):
     """How a voice wants to be spoken to. Part of every trace, so that its replay asks for the same session.
 
-    `name`: of its backend. `transcription_model`: what writes the caller's words down; None: nobody does.
+    `name`: of its backend. `chunk_ms`: of the caller's audio it is told so much at a time; 0: as it comes.
+    `transcription_model`: what writes the caller's words down; None: nobody does.
     """
 
     name: str
     input: AudioFormat = AudioFormat()
     output: AudioFormat = AudioFormat()
+    chunk_ms: int = 0
     transcription_model: str | None = "gpt-4o-mini-transcribe"
 
 

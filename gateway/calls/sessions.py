@@ -29,18 +29,25 @@ _STANDBY_AGAIN_S = 15.0  # a standby that could not be had; there are minutes le
 
 
 class Link:
-    """One session, its number in the call and the way of the caller's audio to it."""
+    """One session, its number in the call and the way of the caller's audio to it, so much at a time."""
 
-    def __init__(self, number: int, session: SessionCore, uplink: Conversion) -> None:
+    def __init__(self, number: int, session: SessionCore, uplink: Conversion, chunk_ms: int = 0) -> None:
         self.number = number
         self.session = session
         self.open_since: float | None = None
         self.ready = False  # the voice has taken our configuration
         self.closed = False
         self._uplink = uplink
+        self._chunk_bytes = chunk_ms * _LINE_HZ // 1000
+        self._gathered = b""
 
     def carry(self, payload: bytes, *, again: bool = False) -> None:
         send = self.session.send_audio_again if again else self.session.send_audio
+        if self._chunk_bytes and not again:
+            self._gathered += payload
+            if len(self._gathered) < self._chunk_bytes:
+                return
+            payload, self._gathered = self._gathered, b""
         for at in range(0, len(payload), _MOST_APPEND_BYTES):
             send(self._uplink.carry(payload[at : at + _MOST_APPEND_BYTES]))
 
@@ -182,7 +189,7 @@ class Sessions:
 
     def _open(self, voice: VoiceTraits) -> Link:
         session = self._new_session(voice, self.history)
-        link = Link(self._numbers(), session, Conversion(self._line, voice.input))
+        link = Link(self._numbers(), session, Conversion(self._line, voice.input), voice.chunk_ms)
         session.connect()
         self._emit(OpenVoice(session=link.number, agent=session.agent.name, backend=voice.name))
         return link

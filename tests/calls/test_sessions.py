@@ -152,6 +152,16 @@ def test_a_gap_that_was_filled_goes_to_the_voice_a_second_at_a_time():
     assert [len(base64.b64decode(event["audio"])) for event in talk.told(1)[1:]] == [8000, 8000, 4000]
 
 
+def test_a_voice_is_told_the_caller_as_much_at_a_time_as_it_wants():
+    talk = Talk(VoiceTraits(name="patient", input=PHONE, chunk_ms=40)).opens()
+
+    for number in range(5):
+        talk.sessions.carry(bytes([number]) * 160)
+
+    said = [base64.b64decode(event["audio"]) for event in talk.told(1) if "audio" in event]
+    assert said == [b"\0" * 160 + b"\1" * 160, b"\2" * 160 + b"\3" * 160]
+
+
 def test_every_voice_gets_the_audio_in_its_own_format():
     talk = Talk(EMBEDDED).opens()
 
