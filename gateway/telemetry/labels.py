@@ -56,7 +56,24 @@ SIGNATURE_KINDS = frozenset(
 
 # What an INVITE was answered with, and why something that came was dropped without a word.
 SIP_STATUSES = frozenset(
-    {"200", "400", "401", "403", "404", "405", "420", "422", "480", "482", "486", "487", "488", "500", "503", "603"}
+    {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "405",
+        "420",
+        "422",
+        "480",
+        "482",
+        "486",
+        "487",
+        "488",
+        "500",
+        "503",
+        "603",
+    }
 )
 SIP_DROPS = frozenset({"flood", "guesses", "rtp_forged", "rtp_malformed", "rtp_stranger", "stranger"})
 RECORDING_RESULTS = frozenset({"complete", "failed", "none", "partial", "repaired"})

@@ -128,7 +128,9 @@ class Metrics:
             kind=labels.SIGNATURE_KINDS,
         )
         self.sip_invites = self._counters(
-            "gw_sip_invites_total", "Calls that came by SIP, by what they were answered.", status=labels.SIP_STATUSES
+            "gw_sip_invites_total",
+            "Calls that came by SIP, by what they were answered.",
+            status=labels.SIP_STATUSES,
         )
         self.sip_dropped = self._counters(
             "gw_sip_dropped_total", "What was not worth an answer.", reason=labels.SIP_DROPS
