@@ -14,7 +14,6 @@ which OpenBLAS starts threads.
 """
 
 import math
-import threading
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import permutations
@@ -76,13 +75,6 @@ Upsampler: Final = partial(resampler, 8000, 24_000)
 Downsampler: Final = partial(resampler, 24_000, 8000)
 
 
-class _Cuts(threading.local):
-    """A thread's buffers. All streams share them: of a hundred calls, each would find its own cold."""
-
-    def __init__(self) -> None:
-        self.by_end: dict[int, _Cut] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class _Bank:
     """The filter of one pair of rates. A step reads `window` samples, moves on by `hop` and gives `gives`."""
@@ -94,16 +86,18 @@ class _Bank:
     matrix: NDArray[np.float64]
     delay_ms: float
     longest: int  # samples a product: 100 ms, the longest chunk that voices send; more would only cost memory
-    cuts: _Cuts = field(default_factory=_Cuts)
+    # All streams share their buffers: of a hundred calls, each would find its own cold. Who uses one takes it out
+    # meanwhile, which is one step for the interpreter, so another thread makes one of its own.
+    cuts: "dict[int, _Cut]" = field(default_factory=dict)
 
-    def cut(self, end: int) -> "_Cut":
-        """Buffers for `end` samples, until the next product of this thread."""
-        cut = self.cuts.by_end.get(end)
-        if cut is None:
-            if len(self.cuts.by_end) >= _MOST_CUTS:
-                self.cuts.by_end.clear()
-            cut = self.cuts.by_end[end] = _Cut(self, end)
-        return cut
+    def take(self, end: int) -> "_Cut":
+        """Buffers for `end` samples, which nobody else has until they are put back."""
+        return self.cuts.pop(end, None) or _Cut(self, end)
+
+    def put_back(self, end: int, cut: "_Cut") -> None:
+        if len(self.cuts) >= _MOST_CUTS:
+            self.cuts.clear()
+        self.cuts[end] = cut
 
     @classmethod
     def between(cls, from_hz: int, to_hz: int) -> "_Bank":
@@ -184,7 +178,7 @@ class _Stream:
     def _filter(self, samples: NDArray[np.int16]) -> bytes:
         held = len(self._rest)
         end = held + len(samples)
-        cut = self._bank.cut(end)
+        cut = self._bank.take(end)
         cut.samples[:held] = self._rest
         cut.samples[held:end] = samples
         cut.rows[:] = cut.windows
@@ -194,7 +188,9 @@ class _Stream:
         np.rint(cut.sums, out=cut.sums)
         cut.rounded[:] = cut.sums
         self._rest = cut.rest.copy()
-        return cut.result.tobytes()
+        pcm = cut.result.tobytes()
+        self._bank.put_back(end, cut)
+        return pcm
 
 
 def _refuse_half_a_sample(pcm: bytes) -> None:
