@@ -14,6 +14,7 @@ What a sender leaves out is no loss: between packets with consecutive numbers, a
 from typing import Final
 
 from gateway.audio.g711 import Codec
+from gateway.media.frame_clock import FrameClock
 from gateway.media.jitter_depth import FRAME, Transits
 from gateway.media.jitter_numbers import Numbers
 from gateway.media.jitter_playout import JitterCounts, TapePlayer
@@ -47,7 +48,7 @@ class JitterBuffer:
         self._transits = Transits(least=least_ms * _SAMPLES_PER_MS, most=self._most)
         self._player = TapePlayer(codec, self.counts)
         self._tape = self._player.tape
-        self._due = 0  # when the next frame is, in samples of our clock
+        self._clock = FrameClock()
         self._ssrc: int | None = None
         self._numbers = Numbers(0)
         self._newest = (0, 0)  # timestamp and position of the newest audio
@@ -70,26 +71,28 @@ class JitterBuffer:
     def _delay(self) -> int:
         return self._due - self._tape.start
 
+    @property
+    def _due(self) -> int:
+        """When the next frame is, in samples of our clock."""
+        return self._clock.due or 0
+
     # -- frames
 
     def take(self, now: float) -> list[bytes]:
-        """The frames that are due, 20 ms of G.711 each: one a tick, more after ticks that were missed.
+        """The frames that are due, 20 ms of G.711 each: one a tick, more or none where ticks are late.
 
         None before the first packet, and from then on without end.
         """
-        tick = round(now * _RATE_HZ)
         if self._ssrc is None:
-            self._due = tick + FRAME
+            self._clock.due = round(now * _RATE_HZ) + FRAME
             return []
+        due = self._due
         frames: list[bytes] = []
-        while self._due <= tick + FRAME // 2:
-            delay = self._due - self._tape.start
+        for _ in range(self._clock.tick(now)):
+            delay = due - self._tape.start
             too_deep = delay - self._transits.earliest > self._most
             frames.append(self._player.frame(delay - self._transits.wanted, hurry=too_deep))
-            self._due += FRAME
-        if len(frames) == 1:
-            # Ticks may be late, and never early: one that is earlier than the others is the true one.
-            self._due = min(self._due, tick + FRAME)
+            due += FRAME
         return frames
 
     # -- packets
@@ -179,7 +182,7 @@ class JitterBuffer:
     def _start(self, packet: RtpPacket, now: float) -> None:
         """The first packet waits as long as it should where nothing is known yet."""
         arrived = round(now * _RATE_HZ)
-        self._due = max(self._due, arrived)
+        self._clock.due = max(self._due, arrived)
         self._tape.start = self._due - self._transits.wanted
         self._begin(packet, arrived)
         self._numbers = Numbers(packet.sequence)

@@ -121,13 +121,13 @@ class LegMedia:
     # -- out
 
     def send(self, now: float) -> None:
-        """The packet of this tick, and a report if one is due.
+        """The packets of this tick, and a report if one is due.
 
         It goes where they send from, which a NAT lets through; before anything came, where they say that they receive.
         """
         address = self._rtp_source or self._media.rtp
-        packet = self.stream.tick(self._media, now, held=self._mute or address is None)
-        if packet is not None and address is not None:
+        for packet in self.stream.tick(self._media, now, held=self._mute or address is None):
+            assert address is not None
             self._reports.sent(packet, now)
             self._outgoing.append(head_of(address, False, False) + rtp.encode(packet))
         report = self._reports.due(now)

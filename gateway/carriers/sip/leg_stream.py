@@ -8,6 +8,7 @@ import msgspec
 from gateway.audio.g711 import CODECS
 from gateway.carriers.sip.far_buffer import FarBuffer
 from gateway.carriers.sip.leg_messages import MediaAgreed
+from gateway.media.frame_clock import FRAME_SAMPLES, FrameClock
 from gateway.media.playout import FRAME_BYTES, FRAME_MS
 from gateway.media.rtp_sender import RtpSender
 from gateway.wire.rtp import RtpPacket
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LegStream"]
 
-_FRAME_S: Final = FRAME_MS / 1000
-_EPSILON_S: Final = 1e-6
+_RATE_HZ: Final = 8000
+# A frame later than this would find its time played already where the far end's jitter buffer is shallow.
+_LATEST: Final = 2 * FRAME_SAMPLES
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -28,10 +30,10 @@ class _Frame(msgspec.Struct, gc=False):
 
 
 class LegStream:
-    """A packet for every tick. `codec`: what frames are played in; they are translated if another law is agreed on.
+    """A packet for every 20 ms. `codec`: what frames are played in; they are translated if another law is agreed on.
 
-    `passed`: how many frames of time the last tick stood for: more than 1 after ticks that were missed. Nothing is
-    sent for those, and the timestamp goes on: their time is silence at the far end, and no frame is lost.
+    `passed`: how many frames of time the last tick stood for: more than 1, or none, where ticks are late. What is more
+    than 40 ms late is not sent, and the timestamp goes on: that time is silence at the far end, and no frame is lost.
     """
 
     def __init__(self, codec: str, rng: "Random") -> None:
@@ -43,11 +45,11 @@ class LegStream:
         self._waiting: deque[_Frame] = deque()
         self._played_ms = 0
         self._digits = ""  # to be pressed with the next frame
-        self._due_s: float | None = None
+        self._clock = FrameClock()
 
     @property
     def begun(self) -> bool:
-        return self._due_s is not None
+        return self._clock.due is not None
 
     @property
     def queued_ms(self) -> int:
@@ -74,12 +76,21 @@ class LegStream:
         self._waiting.clear()
         self.far.clear(now)
 
-    def tick(self, media: MediaAgreed, now: float, *, held: bool) -> RtpPacket | None:
-        """The packet for the next 20 ms. None: `held`, there is nobody to send to; what waits goes on waiting then."""
-        self._follow(now)
-        if held:
-            self.sender.skip()
-            return None
+    def tick(self, media: MediaAgreed, now: float, *, held: bool) -> list[RtpPacket]:
+        """The packets that are due. None are while `held`, as there is nobody to send to; what waits goes on waiting."""
+        due = self._clock.due
+        self.passed = self._clock.tick(now)
+        late = 0 if due is None else round(now * _RATE_HZ) - due
+        packets: list[RtpPacket] = []
+        for _ in range(self.passed):
+            if held or late > _LATEST:
+                self.sender.skip()
+            else:
+                packets.append(self._packet(media, now))
+            late -= FRAME_SAMPLES
+        return packets
+
+    def _packet(self, media: MediaAgreed, now: float) -> RtpPacket:
         frame = self._next()
         packet = self.sender.frame(
             frame if media.codec == self._codec.name else self._translated(media.codec, frame),
@@ -104,12 +115,3 @@ class LegStream:
 
     def _translated(self, law: str, frame: bytes) -> bytes:
         return CODECS[law].encode(self._codec.decode(frame))
-
-    def _follow(self, now: float) -> None:
-        """Keep the timestamp with the clock. Ticks may be late, and never early: the earliest one is the true one."""
-        due_s = now if self._due_s is None else self._due_s
-        missed = int((now - due_s + _EPSILON_S) / _FRAME_S) if now > due_s else 0
-        for _ in range(missed):
-            self.sender.skip()
-        self.passed = missed + 1
-        self._due_s = min(due_s + self.passed * _FRAME_S, now + _FRAME_S)
