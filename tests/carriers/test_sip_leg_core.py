@@ -260,7 +260,7 @@ def test_media_that_moves_is_followed_at_once():
     assert [datagram.address for datagram in leg.sent] == [PHONE, MOVED]
 
 
-def test_what_ticks_missed_is_sent_up_to_40_ms_late_and_is_silence_before_and_costs_no_frame():
+def test_what_ticks_missed_is_sent_up_to_30_ms_late_and_is_silence_before_and_costs_no_frame():
     leg = Leg().play(WORD * 5).tick().tick(after_s=0.09).tick(after_s=0.01).tick()
 
     assert timestamps(leg.packets) == [0, 160, 4 * 160, 5 * 160, 6 * 160, 7 * 160]

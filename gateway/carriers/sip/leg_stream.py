@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["LegStream"]
 
 _RATE_HZ: Final = 8000
-# A frame later than this would find its time played already where the far end's jitter buffer is shallow.
-_LATEST: Final = 2 * FRAME_SAMPLES
+# A frame later than 30 ms would find its time played already where the far end's jitter buffer is shallow.
+_LATEST: Final = FRAME_SAMPLES * 3 // 2
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -33,7 +33,7 @@ class LegStream:
     """A packet for every 20 ms. `codec`: what frames are played in; they are translated if another law is agreed on.
 
     `passed`: how many frames of time the last tick stood for: more than 1, or none, where ticks are late. What is more
-    than 40 ms late is not sent, and the timestamp goes on: that time is silence at the far end, and no frame is lost.
+    than 30 ms late is not sent, and the timestamp goes on: that time is silence at the far end, and no frame is lost.
     """
 
     def __init__(self, codec: str, rng: "Random") -> None:
