@@ -25,8 +25,9 @@ from gateway.voices import Voice
 
 __all__ = ["Running", "obey_signals", "run_process"]
 
-# A call leaves next to nothing that only the collector can free: it looks less often than it would.
-_THRESHOLDS = (7000, 20, 20)
+# A call leaves some two hundred objects that only the collector can free, and next to none while it lasts. So it looks
+# less often than it would; but when it does, all calls wait, and for as long as there is much that is new.
+_THRESHOLDS = (7000, 3, 130)
 
 # Of plain functions that agents call, at a time: one that hangs keeps its thread, and no other work's.
 _MOST_TOOLS = 40
