@@ -6,7 +6,7 @@ from gateway.wire.sip.invite_client import INVITE_ASKED
 from gateway.wire.sip.invite_server import INVITE_SERVED
 from gateway.wire.sip.offers import OFFERS
 from gateway.wire.sip.renegotiation import RENEGOTIATED
-from gateway.wire.sip.session import SESSION
+from gateway.wire.sip.session_states import SESSION
 from gateway.wire.sip.session_timer import SESSION_REFRESHED
 from gateway.wire.sip.steps import OVER, Row, Steps, Table
 from gateway.wire.sip.transfer import REFER_ISSUED, REFER_TAKEN
