@@ -43,6 +43,7 @@ _ECHO = 'backend = "echo"'
 _START_S = 15
 _UNFELT_MS = 10  # within a tenth of a second: half of what a packet takes
 _RECORDED_S = 5
+_METRONOME = (sys.executable, "-m", "tests.peers.metronome")
 
 # Each test adds its trunks. A number stays what was dialled, so that a call can be found by it.
 _SETTINGS = Template("""
@@ -115,7 +116,7 @@ class Gateway:
     """`sip`, `tls`, `rtp`: its ports. `status`: that it ended with, once it has.
 
     `ports_kept`: those for RTP that it had when its calls were over, if somebody has asked.
-    `withheld_ms`: how long it was kept from a processor when that was for long: no call of it can sound better.
+    `waited_ms`: how long it was ready and had no processor, when that was for long. `metronome`: runs beside it.
     """
 
     program: Program
@@ -125,7 +126,18 @@ class Gateway:
     rtp: range
     status: int | None = None
     ports_kept: list[int] | None = None
-    withheld_ms: float = 0.0
+    waited_ms: float = 0.0
+    metronome: Program | None = None
+
+    @property
+    def withheld_ms(self) -> float:
+        """How long the machine was not there for it: no call of it can sound better.
+
+        It may have waited for a processor that another process had, or the whole machine may have stood still, which
+        only a clock tells.
+        """
+        late_ms = self.metronome.text.split() if self.metronome is not None else ()
+        return max(self.waited_ms, sum(map(float, late_ms)))
 
     @property
     def log(self) -> str:
@@ -161,12 +173,12 @@ class Gateway:
         return run_gateway("replay", *(str(call.path) for call in self.folders()), folder=self.folder)
 
     async def watch(self) -> None:
-        """Keep `withheld_ms` until cancelled."""
+        """Keep `waited_ms` until cancelled."""
         before_s = self.program.withheld_s
         while True:
             await trio.sleep(0.1)
             now_s = self.program.withheld_s
-            self.withheld_ms += max(0.0, 1000 * (now_s - before_s) - _UNFELT_MS)
+            self.waited_ms += max(0.0, 1000 * (now_s - before_s) - _UNFELT_MS)
             before_s = now_s
 
     async def end(self) -> int:
@@ -206,11 +218,12 @@ async def serving(
     variables = {**environment(), **secrets}
     async with running(name, gateway_command("serve"), folder=folder, variables=variables) as program:
         await program.until(lambda: all(map(is_bound, (sip, tls))), _START_S, "the SIP door is open")
-        gateway = Gateway(program, folder, sip, tls, rtp)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(gateway.watch)
-            yield gateway
-            nursery.cancel_scope.cancel()
+        async with running(f"{name}-metronome", _METRONOME, folder=folder, variables=environment()) as metronome:
+            gateway = Gateway(program, folder, sip, tls, rtp, metronome=metronome)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gateway.watch)
+                yield gateway
+                nursery.cancel_scope.cancel()
         if program.process.poll() is None:
             gateway.status = await gateway.end()
 
