@@ -218,7 +218,9 @@ async def serving(
     variables = {**environment(), **secrets}
     async with running(name, gateway_command("serve"), folder=folder, variables=variables) as program:
         await program.until(lambda: all(map(is_bound, (sip, tls))), _START_S, "the SIP door is open")
-        async with running(f"{name}-metronome", _METRONOME, folder=folder, variables=environment()) as metronome:
+        async with running(
+            f"{name}-metronome", _METRONOME, folder=folder, variables=environment()
+        ) as metronome:
             gateway = Gateway(program, folder, sip, tls, rtp, metronome=metronome)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(gateway.watch)
