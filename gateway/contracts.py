@@ -20,6 +20,16 @@ import msgspec
 from gateway.endings import ENDINGS as ENDINGS
 from gateway.endings import Ending as Ending
 from gateway.endings import EndReason as EndReason
+from gateway.leg_events import CallerAudio as CallerAudio
+from gateway.leg_events import DigitPressed as DigitPressed
+from gateway.leg_events import LegDelayed as LegDelayed
+from gateway.leg_events import LegEnded as LegEnded
+from gateway.leg_events import LegEvent as LegEvent
+from gateway.leg_events import LegFact as LegFact
+from gateway.leg_events import LegHeld as LegHeld
+from gateway.leg_events import LegPreviewed as LegPreviewed
+from gateway.leg_events import LegStarted as LegStarted
+from gateway.leg_events import LegTrouble as LegTrouble
 from gateway.media.heard import Heard as Heard
 from gateway.messages import AnswerCall as AnswerCall
 from gateway.messages import CarrierClosed as CarrierClosed
@@ -106,63 +116,6 @@ class LegTraits(msgspec.Struct, frozen=True, kw_only=True):
     lead_ms: int
     queue_ms: int
     sends_digits: bool
-
-
-class LegStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """Media flows. `codec`: a key of `gateway.audio.g711.CODECS`."""
-
-    codec: str
-    carrier_call_id: str
-
-
-class LegPreviewed(msgspec.Struct, frozen=True, kw_only=True):
-    """Media comes before the call is answered: what `CallerAudio` follows until `LegStarted` is for the recording alone."""
-
-    codec: str
-
-
-class CallerAudio(msgspec.Struct, frozen=True):
-    """G.711 from the caller, gapless: `at_ms` on the media clock continues where the last one ended."""
-
-    payload: bytes
-    at_ms: int
-
-
-class DigitPressed(msgspec.Struct, frozen=True):
-    digit: str
-
-
-class LegHeld(msgspec.Struct, frozen=True):
-    """The far end put us on hold, or (`held` false) took us back: meanwhile nothing that we send is heard.
-
-    Not before `LegStarted`.
-    """
-
-    held: bool
-
-
-class LegFact(msgspec.Struct, frozen=True):
-    """Something for log, record and report, from which nothing follows for the call. `name`: `noun.past_participle`."""
-
-    name: str
-    fields: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class LegTrouble(msgspec.Struct, frozen=True):
-    """Something odd from the carrier that the call survives. `what`: one word group for counting."""
-
-    what: str
-    detail: str = ""
-
-
-class LegEnded(msgspec.Struct, frozen=True):
-    reason: EndReason
-    detail: str = ""
-
-
-LegEvent = (
-    LegStarted | LegPreviewed | CallerAudio | DigitPressed | Heard | LegHeld | LegFact | LegTrouble | LegEnded
-)
 
 
 class LegCore(Protocol):

@@ -338,14 +338,20 @@ MUTATIONS = (
     Mutation(
         "heard: as soon as it may have arrived",
         "carriers/sip/far_buffer.py",
-        "now - self._most_s - _BUFFER_S - _FRAME_S",
-        "now - self._most_s",
+        "now - self._way_s - _BUFFER_S - _FRAME_S",
+        "now - self._way_s",
     ),
     Mutation(
         "heard: the frame under way at a cut, too",
         "carriers/sip/far_buffer.py",
         "self._sent_ms - _FRAME_MS",
         "self._sent_ms",
+    ),
+    Mutation(
+        "heard: what is under way when they put us on hold, too",
+        "carriers/sip/leg_core.py",
+        "listens=not self._media.held",
+        "listens=True",
     ),
     Mutation(
         "heard: what a round trip takes is not known",
@@ -356,8 +362,8 @@ MUTATIONS = (
     Mutation(
         "cut: RTP goes on with what waits",
         "carriers/sip/leg_stream.py",
-        "        self._waiting.clear()\n        self.far.clear(now)",
-        "        self.far.clear(now)",
+        "        self._waiting.clear()\n        self.far.clear(now, listens=listens)",
+        "        self.far.clear(now, listens=listens)",
     ),
     Mutation(
         "digit: one that comes as an event and by INFO is two",

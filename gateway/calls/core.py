@@ -234,6 +234,9 @@ class CallCore:
                 case c.LegPreviewed():
                     self._codec = CODECS[event.codec]
                     self._emit(c.Fact("media.previewed", {"codec": event.codec}))
+                case c.LegDelayed():
+                    if self._downlink is not None:
+                        self._downlink.delayed(event.queued_ms, now)
                 case c.LegHeld():
                     self._hold(event, now)
                 case c.LegFact():

@@ -86,6 +86,10 @@ class Downlink:
         self.ledger.moved(heard)
         self._playout.heard(heard.low_ms)
 
+    def delayed(self, queued_ms: float, now: float) -> None:
+        """So much of what the leg was given is yet to be sent."""
+        self._playout.delayed(queued_ms, now)
+
     # -- an interruption: `clear`, the leg's last `Heard`, `hold`; then `resume`, or `drop`
     # -- a caller who puts us on hold: `clear`, the leg's last `Heard`, `park`; then `unpark`
 
@@ -164,9 +168,9 @@ class Downlink:
             self._playout.resume()
 
     def _run_dry(self, now: float) -> None:
-        """All that was sent may be played by now, told or not: then it is not sent once more."""
+        """All that may be played is played by now, told or not: then it is not sent once more."""
         if now >= self._playout.ends_at:
-            self._playout.run_dry()
+            self._playout.run_dry(self.ledger.heard.high_ms)
             self.ledger.run_dry()
 
     def _encode(self, audio: bytes, form: AudioFormat) -> bytes:

@@ -18,12 +18,16 @@ class FrameClock:
     def __init__(self) -> None:
         self.due: int | None = None
         self._made_up = False
+        self._spare = FRAME_SAMPLES  # the earliest tick is at most a frame earlier than the first
 
     def tick(self, now: float) -> int:
         """How many frames are due, the first of them at `due` as it was before. The first tick stands for one."""
         at = round(now * _RATE_HZ)
-        # Ticks may be late, and never early: the earliest one is the true one.
-        due = at if self.due is None or (at < self.due and not self._made_up) else self.due
+        due = self.due if self.due is not None else at
+        if 0 < due - at <= self._spare and not self._made_up:
+            # Ticks may be late, and never early: the earliest one is the true one.
+            self._spare -= due - at
+            due = at
         frames = max((at - due) // FRAME_SAMPLES + 1, 0)
         self.due = due + frames * FRAME_SAMPLES
         self._made_up = frames > 1

@@ -84,8 +84,8 @@ class HeardLedger:
             del self._items[next(iter(self._items))]
 
     def run_dry(self) -> None:
-        """All that was sent is played, as time tells; the leg may still have to say so."""
-        self._dry_ms = self.sent_ms
+        """All that may be heard is, as time tells; the leg may still have to say so."""
+        self._dry_ms = self.heard.high_ms
 
     def hold(self) -> None:
         """The leg was cleared, and what was not heard will be sent once more, from the frame it was cut in on."""

@@ -108,9 +108,14 @@ class Playout:
         while self._unheard and self._unheard[0].end_ms <= low_ms:
             self._unheard.popleft()
 
-    def run_dry(self) -> None:
-        """The far end has played all that it was sent, as time tells: nothing of it goes back."""
-        self._unheard.clear()
+    def run_dry(self, high_ms: float) -> None:
+        """The far end has played all that it can have played, before `high_ms`: nothing of that goes back."""
+        while self._unheard and self._unheard[0].end_ms <= high_ms:
+            self._unheard.popleft()
+
+    def delayed(self, queued_ms: float, now: float) -> None:
+        """So much of what was sent is yet to be played."""
+        self.ends_at = max(self.ends_at, now + queued_ms / 1000)
 
     def hold(self, now: float) -> None:
         """The far end was cleared: what it has not played goes back in front of the queue, and nothing is sent.

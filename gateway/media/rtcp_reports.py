@@ -57,7 +57,8 @@ class RtcpReports:
         """Count a packet of ours."""
         self._packets += 1
         self._octets += len(packet.payload)
-        self._timestamp, self._sent_at = packet.timestamp, now
+        if packet.timestamp != self._timestamp:  # all packets of an event have that of its begin
+            self._timestamp, self._sent_at = packet.timestamp, now
 
     def receive(self, data: bytes, now: float) -> None:
         """Take a datagram of the far end. Raises `RemoteProtocolError`."""

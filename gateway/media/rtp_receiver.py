@@ -68,7 +68,7 @@ class RtpReceiver:
             return None
 
     def _is_ours(self, packet: RtpPacket, now: float) -> bool:
-        if not self.source.accept(packet):
+        if not self.source.accept(packet, now):
             return False
         self.stats.arrived(packet, now)
         return True

@@ -33,7 +33,11 @@ class RtpSender:
 
         Payload types are the far end's, as its SDP numbers them.
         """
-        event = None if event_payload_type is None else self.digits.take(self._timestamp)
+        if event_payload_type is None:
+            self.digits.let_go()
+            event = None
+        else:
+            event = self.digits.take(self._timestamp)
         if event is None or event_payload_type is None:
             packet = self._packet(payload_type, payload, self._timestamp, marker=not self._talking)
         else:
@@ -43,9 +47,14 @@ class RtpSender:
         return packet
 
     def skip(self) -> None:
-        """Send nothing for the next 20 ms, as while on hold; the first packet after it has the marker."""
+        """Send nothing for the next 20 ms; the first packet after it has the marker."""
         self._talking = False
         self._timestamp = self._timestamp + FRAME_BYTES & _WRAP
+
+    def pause(self) -> None:
+        """As `skip`, while nobody is to hear us: a key that is held is let go, and not pressed once more afterwards."""
+        self.digits.let_go()
+        self.skip()
 
     def _packet(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool) -> RtpPacket:
         packet = RtpPacket(

@@ -9,6 +9,8 @@ __all__ = ["RtpSource"]
 # RFC 3550 A.1. A new source has proved itself with so many packets in a row; numbers may jump ahead by so many, and
 # lag by so many; what jumps further is a restart once two packets in a row say so.
 _MIN_SEQUENTIAL: Final = 2
+# So long the present source has to be silent before another may take its place: the jitter of a busy line.
+_SILENT_S: Final = 0.1
 _MAX_DROPOUT: Final = 3000
 _MAX_MISORDER: Final = 100
 
@@ -16,8 +18,8 @@ _MAX_MISORDER: Final = 100
 class RtpSource:
     """One source at a time, of those that send from an address.
 
-    Another one takes its place with two packets in a row and none of the present one between them: a transfer or
-    music on hold does that. Two that send at once do not take turns; whoever was there first stays.
+    Another one takes its place with two packets in a row, when a tenth of a second has passed without the present one:
+    a transfer or music on hold does that. Two that send at once do not take turns; whoever was there first stays.
     `highest`: the extended sequence number, which does not wrap. `restarts`: how often it began anew.
     """
 
@@ -30,6 +32,7 @@ class RtpSource:
         self._expected_before = 0
         self._candidate: tuple[int, int] | None = None  # its SSRC, and the sequence number that proves it
         self._proof = 0
+        self._accepted_at = 0.0
 
     @property
     def expected(self) -> int:
@@ -45,29 +48,35 @@ class RtpSource:
     def _expected_now(self) -> int:
         return 0 if self.ssrc is None else self.highest - self._first + 1
 
-    def accept(self, packet: RtpPacket) -> bool:
+    def accept(self, packet: RtpPacket, now: float) -> bool:
         """Whether to use this packet; it is counted then."""
+        if not self._accepts(packet, now):
+            return False
+        self.received += 1
+        self._accepted_at = now
+        return True
+
+    def _accepts(self, packet: RtpPacket, now: float) -> bool:
         if packet.ssrc != self.ssrc:
-            return self._proven(packet)
+            return self._proven(packet, present=self.ssrc is not None and now - self._accepted_at < _SILENT_S)
         step = sequence_step(packet.sequence, self.highest & 0xFFFF)
         if not -_MAX_MISORDER < step < _MAX_DROPOUT:
-            return self._proven(packet)
+            return self._proven(packet, present=False)
         self._candidate = None
         if step > 0:
             self.highest += step
-        self.received += 1
         return True
 
-    def _proven(self, packet: RtpPacket) -> bool:
+    def _proven(self, packet: RtpPacket, *, present: bool) -> bool:
+        """Whether it is the new source's. Not while the `present` one is there."""
         candidate = (packet.ssrc, packet.sequence)
         self._proof = self._proof + 1 if candidate == self._candidate else 1
         self._candidate = (packet.ssrc, packet.sequence + 1 & 0xFFFF)
-        if self._proof < _MIN_SEQUENTIAL:
+        if self._proof < _MIN_SEQUENTIAL or present:
             return False
         self.restarts += self.ssrc is not None
         self._expected_before += self._expected_now
         self.ssrc = packet.ssrc
         self.highest = self._first = packet.sequence
         self._candidate = None
-        self.received += 1
         return True

@@ -129,6 +129,10 @@ class DigitSender:
             raise ValueError(f"no digits: {''.join(wrong)!r}")
         self._waiting += map(DIGITS.index, digits)
 
+    def let_go(self) -> None:
+        """Send no more of the digit that is held, if one is: who has seen any packet of it knows it."""
+        self._held = None
+
     def take(self, timestamp: int) -> EventPacket | None:
         """What to send instead of the frame of audio that begins at `timestamp`; None: send the audio.
 

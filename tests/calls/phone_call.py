@@ -90,6 +90,12 @@ class PhoneCall(Generic[P]):
             self.feed("tick")
         return self
 
+    def stalls(self, ms: int) -> Self:
+        """The machine does nothing for so long."""
+        self._tick += ms // 20
+        self.now = round(self._tick * 0.02, 6)
+        return self
+
     # -- the voice
 
     def voice(self, **event: Any) -> Self:

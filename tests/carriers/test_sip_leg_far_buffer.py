@@ -30,15 +30,24 @@ def test_without_a_report_a_frame_is_surely_heard_after_a_way_a_buffer_and_itsel
     assert [heard_at(far, now) for now in (0.0, 0.31, 0.32)] == [Heard(0, 20), Heard(0, 20), Heard(20, 20)]
 
 
-def test_with_a_report_nothing_is_heard_before_half_a_round_trip():
-    far = sending(1, round_trip_s=0.08)
+def test_a_report_tells_the_longest_way_that_a_frame_may_have():
+    far = sending(1, round_trip_s=0.04)
 
-    assert [heard_at(far, now) for now in (0.03, 0.04, 0.25, 0.26)] == [
-        Heard(0, 0),
-        Heard(0, 20),
-        Heard(0, 20),
-        Heard(20, 20),
-    ]
+    assert [heard_at(far, now) for now in (0.0, 0.25, 0.26)] == [Heard(0, 20), Heard(0, 20), Heard(20, 20)]
+
+
+def test_a_report_without_sense_makes_no_way_longer_than_calls_have():
+    far = sending(1, round_trip_s=3.02)
+
+    assert [heard_at(far, now) for now in (0.61, 0.62)] == [Heard(0, 20), Heard(20, 20)]
+
+
+def test_of_what_was_under_way_nothing_more_is_sure_where_nobody_listens_any_more():
+    far = sending(30)
+
+    far.clear(0.58, listens=False)
+
+    assert [far.heard, heard_at(far, 5.0)] == [Heard(280, 600)] * 2
 
 
 def test_what_is_cleared_while_it_is_under_way_is_heard_yet_but_for_the_last_packet():
@@ -69,17 +78,18 @@ def test_what_comes_after_a_cut_is_heard_where_it_stands_on_the_axis():
 
 @given(
     way_s=st.floats(0.0, 0.1),
+    back_s=st.floats(0.0, 0.3),
     buffer_s=st.floats(0.0, 0.2),
     told=st.booleans(),
     sent=st.lists(st.booleans(), min_size=1, max_size=60),
     later_s=st.lists(st.floats(0.0, 0.05), max_size=40),
 )
 def test_the_truth_is_within_the_bounds_and_they_never_go_back(
-    way_s: float, buffer_s: float, *, told: bool, sent: list[bool], later_s: list[float]
+    way_s: float, back_s: float, buffer_s: float, *, told: bool, sent: list[bool], later_s: list[float]
 ):
     far, frames, bounds = FarBuffer(), [], []
     if told:
-        far.measured(2 * way_s)
+        far.measured(way_s + back_s)
     times = [tick * 0.02 for tick in range(len(sent))]
     for late_s in later_s:
         times.append(times[-1] + late_s)

@@ -38,7 +38,7 @@ class End:
             payload=bytes(160),
         )
         self.reports.sent(packet, now)
-        if other.source.accept(packet):
+        if other.source.accept(packet, now):
             other.stats.arrived(packet, now)
 
 
@@ -89,6 +89,19 @@ def test_who_speaks_reports_what_he_sent_and_the_media_clock_of_now():
     assert isinstance(report, SenderReport)
     assert (report.packets, report.octets) == (10, 1600)
     assert report.timestamp == 1600 + round((at_s - 0.18) * 8000)
+
+
+def test_while_a_key_is_pressed_the_media_clock_goes_on():
+    end = End(1)
+    for tick in range(10):
+        event = RtpPacket(payload_type=101, sequence=tick, timestamp=800, ssrc=1, payload=bytes(4))
+        end.reports.sent(event, tick * 0.02)
+
+    at_s, data = next_report(end)
+    report = rtcp.decode(data)[0]
+
+    assert isinstance(report, SenderReport)
+    assert report.timestamp == 800 + round(at_s * 8000)
 
 
 def test_who_no_longer_speaks_reports_as_a_listener():

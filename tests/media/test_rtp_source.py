@@ -1,3 +1,5 @@
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +11,9 @@ def packet(sequence: int, ssrc: int = 1) -> RtpPacket:
     return RtpPacket(payload_type=0, sequence=sequence & 0xFFFF, timestamp=0, ssrc=ssrc)
 
 
-def accepted(source: RtpSource, *packets: RtpPacket) -> list[int]:
-    return [one.sequence for one in packets if source.accept(one)]
+def accepted(source: RtpSource, *packets: RtpPacket, from_s: float = 0.0) -> list[int]:
+    """Those of packets 20 ms apart that were."""
+    return [one.sequence for n, one in enumerate(packets) if source.accept(one, from_s + n * 0.02)]
 
 
 def proven(first: int = 100) -> RtpSource:
@@ -72,12 +75,13 @@ def test_two_from_elsewhere_are_a_sender_that_began_anew():
     assert (source.restarts, source.lost) == (1, 0)
 
 
-def test_another_source_takes_over_when_the_first_one_falls_silent():
+def test_another_source_takes_over_when_the_first_has_been_silent_for_a_tenth_of_a_second():
     source = proven(100)
+    others = [packet(7 + n, ssrc=2) for n in range(8)]
 
-    numbers = accepted(source, packet(7, ssrc=2), packet(8, ssrc=2), packet(9, ssrc=2))
+    numbers = accepted(source, *others, from_s=0.05)
 
-    assert numbers == [8, 9]
+    assert numbers == [11, 12, 13, 14]
     assert (source.ssrc, source.restarts) == (2, 1)
 
 
@@ -88,11 +92,33 @@ def test_a_second_source_beside_the_first_is_not_listened_to():
     assert accepted(source, *both) == [101 + n for n in range(50)]
 
 
+def test_two_sources_on_a_line_with_jitter_do_not_take_turns():
+    source, rng = proven(0), random.Random(1)
+    first = [(n * 0.02 + rng.uniform(0, 0.06), packet(1 + n)) for n in range(500)]
+    second = [(1.01 + n * 0.02 + rng.uniform(0, 0.06), packet(7 + n, ssrc=2)) for n in range(400)]
+
+    taken = {
+        one.ssrc for at_s, one in sorted(first + second, key=lambda sent: sent[0]) if source.accept(one, at_s)
+    }
+
+    assert taken == {1}
+    assert source.restarts == 0
+
+
+def test_late_packets_of_a_source_that_has_gone_do_not_bring_it_back():
+    source = proven(100)
+    accepted(source, *(packet(7 + n, ssrc=2) for n in range(10)), from_s=0.14)
+
+    late = accepted(source, packet(101), packet(102), from_s=0.33)
+
+    assert (late, source.ssrc) == ([], 2)
+
+
 def test_what_was_lost_before_another_source_came_stays_lost():
     source = proven(100)
     accepted(source, packet(105))
 
-    accepted(source, packet(7, ssrc=2), packet(8, ssrc=2))
+    accepted(source, packet(7, ssrc=2), packet(8, ssrc=2), from_s=0.2)
 
     assert source.lost == 4
     assert source.expected == 7
@@ -102,8 +128,8 @@ def test_what_was_lost_before_another_source_came_stays_lost():
 def test_no_sequence_of_packets_makes_more_expected_than_there_can_be(numbers: list[tuple[int, int]]):
     source = RtpSource()
 
-    for sequence, ssrc in numbers:
-        if source.accept(packet(sequence, ssrc)):
+    for n, (sequence, ssrc) in enumerate(numbers):
+        if source.accept(packet(sequence, ssrc), n * 0.05):
             assert source.ssrc == ssrc
 
     assert 0 <= source.received <= len(numbers)

@@ -24,7 +24,7 @@ class Reception:
         self.stats = ReceptionStats(self.source)
 
     def arrive(self, one: RtpPacket, at_s: float) -> None:
-        if self.source.accept(one):
+        if self.source.accept(one, at_s):
             self.stats.arrived(one, at_s)
 
 

@@ -21,6 +21,7 @@ from gateway.contracts import (
     DigitPressed,
     EndReason,
     Heard,
+    LegDelayed,
     LegEnded,
     LegEvent,
     LegFact,
@@ -262,7 +263,7 @@ class SipLegCore:
 
     def clear(self, now: float) -> None:
         if self._state is _State.LIVE and self._media is not None:
-            self._media.stream.clear(now)
+            self._media.stream.clear(now, listens=not self._media.held)
             self._report()
 
     def send_digits(self, digits: str) -> None:
@@ -297,6 +298,8 @@ class SipLegCore:
 
     def _tick(self, media: LegMedia, now: float) -> None:
         media.send(now)
+        if media.stream.delayed:
+            self._events.append(LegDelayed(media.stream.queued_ms))
         audio = media.hear(now)
         if audio:
             self._events.append(CallerAudio(audio, self._caller_bytes // BYTES_PER_MS))

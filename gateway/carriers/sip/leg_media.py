@@ -113,10 +113,11 @@ class LegMedia:
     def hear(self, now: float) -> bytes:
         """The caller's audio that is due; silence before his first packet. After `send`, once a tick."""
         frames = self._receiver.take(now)
-        self._has_heard = self._has_heard or bool(frames)
-        if not self._has_heard:
-            return CODECS[self.codec].silence * FRAME_BYTES * self.stream.passed
-        return b"".join(frames)
+        if self._has_heard:
+            return b"".join(frames)
+        self._has_heard = bool(frames)
+        before = max(self.stream.passed - len(frames), 0)  # the first packet may have come in a stall of ours
+        return CODECS[self.codec].silence * FRAME_BYTES * before + b"".join(frames)
 
     # -- out
 

@@ -34,12 +34,14 @@ class LegStream:
 
     `passed`: how many frames of time the last tick stood for: more than 1, or none, where ticks are late. What is more
     than 30 ms late is not sent, and the timestamp goes on: that time is silence at the far end, and no frame is lost.
+    `delayed`: the last tick has sent less of what waits than its time was for.
     """
 
     def __init__(self, codec: str, rng: "Random") -> None:
         self.sender = RtpSender(rng)
         self.far = FarBuffer()
         self.passed = 0
+        self.delayed = False
         self._codec = CODECS[codec]
         self._silence = self._codec.silence * FRAME_BYTES
         self._waiting: deque[_Frame] = deque()
@@ -70,11 +72,11 @@ class LegStream:
         """These frames are never sent, as if they had been cleared."""
         self._played_ms += len(payload) // FRAME_BYTES * FRAME_MS
 
-    def clear(self, now: float) -> None:
-        """Send nothing of what waits, but the keys: who pressed them does not take them back."""
+    def clear(self, now: float, *, listens: bool) -> None:
+        """Send nothing of what waits, but the keys: who pressed them does not take them back. `listens`: as FarBuffer."""
         self._digits = "".join(frame.digits for frame in self._waiting) + self._digits
         self._waiting.clear()
-        self.far.clear(now)
+        self.far.clear(now, listens=listens)
 
     def tick(self, media: MediaAgreed, now: float, *, held: bool) -> list[RtpPacket]:
         """The packets that are due. None are while `held`, as there is nobody to send to; what waits goes on waiting."""
@@ -82,12 +84,17 @@ class LegStream:
         self.passed = self._clock.tick(now)
         late = 0 if due is None else round(now * _RATE_HZ) - due
         packets: list[RtpPacket] = []
+        waited = len(self._waiting)
         for _ in range(self.passed):
-            if held or late > _LATEST:
+            if held:
+                self.sender.pause()
+            elif late > _LATEST:
                 self.sender.skip()
             else:
                 packets.append(self._packet(media, now))
             late -= FRAME_SAMPLES
+        left = len(self._waiting)
+        self.delayed = left > 0 and waited - left < self.passed and not held
         return packets
 
     def _packet(self, media: MediaAgreed, now: float) -> RtpPacket:
