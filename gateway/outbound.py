@@ -139,7 +139,10 @@ def why_it_failed(record: CallRecord, plan: Plan, ring_s: float) -> str:
         case None:
             return "the call did not end"
         case reason:
-            return f"{reason.value}{f', {record.detail}' if record.detail else said}"
+            detail = f", {record.detail}" if record.detail else ""
+            # They have answered, but not our SDP: "no answer" would be misread.
+            is_invalid = reason is EndReason.CARRIER_INVALID
+            return f"{reason.value}{(said or detail) if is_invalid else (detail or said)}"
 
 
 def _cause(record: CallRecord) -> str:

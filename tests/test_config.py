@@ -148,8 +148,8 @@ def test_a_text_from_the_environment_becomes_what_its_key_wants(
     assert type(getattr(door, key)) is type(value)
 
 
-def test_a_name_without_two_underscores_is_no_setting() -> None:
-    assert settings(GATEWAY_CONFIG="elsewhere.toml", GATEWAY_DOOR="1", DOOR__PORT="1") == Settings()
+def test_a_name_with_neither_two_underscores_nor_a_section_is_no_setting() -> None:
+    assert settings(GATEWAY_CONFIG="elsewhere.toml", GATEWAY_DOOR_2="1", DOOR__PORT="1") == Settings()
 
 
 def test_settings_are_frozen() -> None:
@@ -204,6 +204,12 @@ def test_a_text_that_may_hold_a_secret_is_not_shown_where_it_is_wrong(write: Wri
         ("public_url = 5", "door.public_url = 5: expected a text"),
         ('is_open = "yes"', 'door.is_open = "yes": expected true or false'),
         ('origins = "a"', 'door.origins = "a": expected a list'),
+        ('colors = "#ff0000"', 'door.colors = "#ff0000": expected a list'),
+        ("colors = 5", "door.colors = 5: expected a list"),
+        ("colors = {}", "door.colors = {}: expected a list"),
+        ("ports = true", "door.ports = true: expected a list"),
+        ("trunks = 5", "door.trunks = 5: expected a table"),
+        ("trunks = [{}]", "door.trunks = [{}]: expected a table"),
         ("origins = [1]", "door.origins[0] = 1: expected a text"),
         ("ports = [1, 2, 3]", "door.ports = [1, 2, 3]: expected a list of length <= 2"),
         ('backend = "ecco"', 'door.backend = "ecco": expected one of echo, embedded'),
@@ -211,7 +217,7 @@ def test_a_text_that_may_hold_a_secret_is_not_shown_where_it_is_wrong(write: Wri
         ("folder = 5", "door.folder = 5: expected a file path"),
         ('color = "red"', 'door.color = "red": expected a color, as #ff0000'),
         ('colors = ["#1", "red"]', 'door.colors[1] = "red": expected a color, as #ff0000'),
-        ("color = 5", "door.color = 5: expected a text"),
+        ("color = 5", "door.color = 5: expected a text in quotes"),
         ("limits = 5", "door.limits = 5: expected a table"),
         ("limits = {wait_s = 0}", "door.limits.wait_s = 0: expected a number > 0.0"),
         ("limits = {wait_s = nan}", "door.limits.wait_s = NaN: expected a number > 0.0"),
@@ -236,6 +242,10 @@ def test_a_wrong_value_names_line_key_value_and_what_would_be_right(
         ("GATEWAY_DOOR__IS_OPEN", "yes", "expected true or false"),
         ("GATEWAY_DOOR__PORTS", "1,x", "expected a whole number"),
         ("GATEWAY_DOOR__LIMITS", "5", "expected a table"),
+        ("GATEWAY_DOOR__TRUNKS", "acme", "expected a table"),
+        ("GATEWAY_DOOR__COLORS__X", "1", "expected a list"),
+        ("GATEWAY_DOOR__TRUNKS__NO1__HOST", "a", "expected a word"),
+        ("GATEWAY_DOOR", "1", "expected a table"),
         ("GATEWAY_DOOR__LIMITS__WAIT_S", "inf", "expected a finite number"),
     ],
 )
@@ -244,6 +254,12 @@ def test_a_wrong_variable_names_itself_its_value_and_what_would_be_right(
 ) -> None:
     assert error(None, **{name: text}).startswith(f"{name} = ")
     assert error(None, **{name: text}).endswith(f": {right}")
+
+
+def test_a_variable_that_is_called_like_a_section_is_wrong_beside_those_of_its_keys() -> None:
+    text = error(GATEWAY_DOOR="1", GATEWAY_DOOR__PORT="9001")
+
+    assert text == 'GATEWAY_DOOR = "1": expected a table'
 
 
 def test_all_flaws_are_reported_at_once(write: Write) -> None:

@@ -146,6 +146,11 @@ def test_a_conversation_may_be_ended_by_either_side_and_an_announcement_may_not(
         (record(EndReason.NO_ANSWER), "no answer within 20 s"),
         (record(EndReason.NO_ANSWER, status=480), "no answer, SIP 480"),
         (record(EndReason.CARRIER_SILENT), "carrier_silent"),
+        (
+            record(EndReason.CARRIER_INVALID, "no answer", text="the answer has RTP/AVP, the offer RTP/SAVP"),
+            "carrier_invalid, “the answer has RTP/AVP, the offer RTP/SAVP”",
+        ),
+        (record(EndReason.CARRIER_INVALID, "no answer"), "carrier_invalid, no answer"),
         (record(EndReason.CARRIER_LOST, "lost, SIP 481"), "carrier_lost, lost, SIP 481"),
     ],
 )

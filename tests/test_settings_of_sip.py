@@ -121,9 +121,13 @@ def test_a_range_of_ports_has_room_for_so_many_calls(text: str, pairs: int):
         ("SIP__LISTEN", "udp:5060", "expected an IP address of this machine"),
         ("SIP__LISTEN", "udp:gateway.example:5060", "expected an IP address of this machine"),
         ("SIP__LISTEN", "udp:::5060", "expected udp, tcp or tls"),
+        ("SIP__LISTEN", "udp:239.1.1.1:5060", "expected an IP address of this machine"),
+        ("SIP__LISTEN", "udp:[ff02::1]:5060", "expected an IP address of this machine"),
+        ("SIP__LISTEN", "udp:255.255.255.255:5060", "expected an IP address of this machine"),
         ("SIP__LISTEN", "tls:192.0.2.1:65536", "expected a port up to 65535"),
         ("SIP__EXTERNAL_HOST", "gateway.example", "expected the IP address that the outside reaches"),
         ("SIP__EXTERNAL_HOST", "0.0.0.0", "expected the IP address that the outside reaches"),
+        ("SIP__EXTERNAL_HOST", "255.255.255.255", "expected the IP address that the outside reaches"),
         ("SIP__RTP_PORTS", "10000", "expected the first and the last port"),
         ("SIP__RTP_PORTS", "20000-10000", "expected the first and the last port"),
         (
@@ -173,6 +177,56 @@ def test_a_value_of_sip_that_cannot_be_is_refused_with_what_would_be_right(name:
     assert right in message
 
 
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ('networks = "192.0.2.1"', 'networks = "192.0.2.1": expected a list'),
+        ("networks = 5", "networks = 5: expected a list"),
+        ("networks = {}", "networks = {}: expected a list"),
+        ('headers = "X-Account"', 'headers = "X-Account": expected a list'),
+        ("caller_id = 5", "caller_id = 5: expected a text in quotes"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_in_a_file_is_refused_with_line_and_key(
+    elsewhere: Path, line: str, right: str
+):
+    path = elsewhere / "mine.toml"
+    path.write_text(f"[trunks.acme]\n{line}\n")
+
+    assert error(path) == f"{path}:2: trunks.acme.{right}"
+
+
+def test_ports_are_a_text_and_no_number(elsewhere: Path):
+    path = elsewhere / "mine.toml"
+    path.write_text("[sip]\nrtp_ports = 0\n")
+
+    assert error(path) == f"{path}:2: sip.rtp_ports = 0: expected a text in quotes"
+
+
+@pytest.mark.parametrize(("text", "right"), [("trunks = 5", "trunks = 5"), ("[[trunks]]", "trunks = [{}]")])
+def test_trunks_are_tables_by_name(elsewhere: Path, text: str, right: str):
+    path = elsewhere / "mine.toml"
+    path.write_text(f"{text}\n")
+
+    assert error(path) == f"{path}:1: {right}: expected a table"
+
+
+@pytest.mark.parametrize("name", ["TRUNKS", "SIP", "TRUNKS__ACME"])
+def test_a_variable_that_is_called_like_a_table_is_refused(name: str):
+    assert error(**{f"GATEWAY_{name}": "foo"}) == f'GATEWAY_{name} = "foo": expected a table'
+
+
+def test_a_bad_name_of_a_trunk_in_a_variable_names_the_variable(elsewhere: Path):
+    (elsewhere / "gateway.toml").write_text('[trunks.acme]\nnetworks = ["192.0.2.0/24"]\n')
+
+    message = error(**LISTENS, GATEWAY_TRUNKS__1ST__NETWORKS="192.0.2.1")
+
+    assert message == (
+        'GATEWAY_TRUNKS__1ST__NETWORKS = "1st": '
+        "expected a trunk's name of small letters, digits and single _, as my_carrier"
+    )
+
+
 def test_a_codec_in_a_file_is_refused_with_line_and_place_in_the_list(elsewhere: Path):
     path = elsewhere / "mine.toml"
     path.write_text('[trunks.acme]\nnetworks = []\ncodecs = ["pcmu", "opus"]\n')
@@ -214,6 +268,15 @@ def test_a_password_that_somebody_put_into_an_address_is_not_shown(key: str, uri
         (
             of_acme() | {"GATEWAY_SIP__LISTEN": "udp:127.0.0.1:10001"},
             'sip.listen: "udp:127.0.0.1:10001" is one of sip.rtp_ports = "10000-20000"; expected a port outside of them',
+        ),
+        (
+            of_acme() | {"GATEWAY_SIP__EXTERNAL_HOST": "2001:db8::7"},
+            'sip.external_host = "2001:db8::7": nobody comes in by IPv6; add it to sip.listen, as "udp:[::]:5060"',
+        ),
+        (
+            of_acme()
+            | {"GATEWAY_SIP__LISTEN": "udp:[::1]:5060", "GATEWAY_SIP__EXTERNAL_HOST": "203.0.113.7"},
+            'sip.external_host = "203.0.113.7": nobody comes in by IPv4; add it to sip.listen, as "udp:0.0.0.0:5060"',
         ),
         (
             of_acme() | {"GATEWAY_SIP__LISTEN": "tls:127.0.0.1:5061"},
@@ -337,6 +400,18 @@ def test_ways_in_that_can_be_open_at_once_are_taken(listen: str):
     settings, _ = read_settings(None, of_acme() | {"GATEWAY_SIP__LISTEN": listen})
 
     assert len(settings.sip.listen) == listen.count(",") + 1
+
+
+@pytest.mark.parametrize("outside", ["203.0.113.7", "2001:db8::7"])
+def test_of_two_versions_of_ip_one_may_have_an_address_outside(outside: str):
+    environ = of_acme() | {
+        "GATEWAY_SIP__LISTEN": "udp:0.0.0.0:5060,udp:[::]:5060",
+        "GATEWAY_SIP__EXTERNAL_HOST": outside,
+    }
+
+    settings, _ = read_settings(None, environ)
+
+    assert settings.sip.external_host == outside
 
 
 def test_everybody_may_try_a_password():

@@ -35,7 +35,7 @@ class Agreement(NamedTuple):
 def agreement(ours: SessionDescription, theirs: SessionDescription, *, we_offered: bool) -> Agreement:
     """What both sides do from now on. Raises `Unusable`."""
     our_line, their_line = _audio(ours, theirs)
-    if our_line.protocol not in _PLAIN or (our_line.cryptos and their_line.cryptos):
+    if our_line.profile not in _PLAIN or (our_line.cryptos and their_line.cryptos):
         raise Unusable(f"its media is encrypted ({_secured(our_line)})")
     offered, answered = (our_line, their_line) if we_offered else (their_line, our_line)
     codec = _codec(offered, answered)
@@ -81,7 +81,7 @@ def _audio(ours: SessionDescription, theirs: SessionDescription) -> tuple[Media,
 
 
 def _secured(line: Media) -> str:
-    return "SRTP" if line.protocol in {*_PLAIN, "RTP/SAVP", "RTP/SAVPF"} else line.protocol
+    return "SRTP" if line.profile in {*_PLAIN, "RTP/SAVP", "RTP/SAVPF"} else line.profile
 
 
 def _codec(offered: Media, answered: Media) -> str:

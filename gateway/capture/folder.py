@@ -16,6 +16,7 @@ from gateway.capture.links import Packet
 from gateway.capture.media import Way
 from gateway.capture.other_side import OtherSide
 from gateway.carriers.sip.media_gate import MediaGate
+from gateway.carriers.sip.numbers import shown_call_id
 from gateway.contracts import CarrierClosed, EndReason, Fact, Port, RunBlocking, VoiceTraits
 from gateway.dialplan.actions.say import Say
 from gateway.dialplan.plan import Plan
@@ -41,7 +42,9 @@ _LATEST_S: Final = 253_402_300_799.0  # of the year 9999
 
 def header_of(call: CapturedCall, call_id: str, *, caller: str, called: str, version: str) -> Header:
     """`caller` and `called`: as they may be written down."""
-    settings = TraceSettings(carrier_call=call.call_id, call=CallSettings(voices=(VoiceTraits(name=_VOICE),)))
+    settings = TraceSettings(
+        carrier_call=shown_call_id(call.call_id), call=CallSettings(voices=(VoiceTraits(name=_VOICE),))
+    )
     return Header(
         call_id=call_id,
         carrier="sip",

@@ -9,13 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from gateway.config import toml
 from gateway.config.shape import Flaw, Misfit, Variable, fit, shown
 
 T = TypeVar("T")
 
 PREFIX = "GATEWAY_"
-SEPARATOR = "__"  # a name without it is no setting: GATEWAY_CONFIG only names the file
+SEPARATOR = "__"  # a name with neither it nor a section is no setting: GATEWAY_CONFIG only names the file
 DEFAULT_FILE = Path("gateway.toml")
 
 
@@ -51,10 +53,9 @@ def load(
         table = toml.parse(text, path)
     except toml.Unreadable as error:
         raise ConfigError(str(error)) from None
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and SEPARATOR in name:
-            *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
-            _put(table, sections, key, Variable(environ[name], name))
+    for name in _variables(kind, environ):
+        *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
+        _put(table, sections, key, Variable(environ[name], name))
     if only is not None:
         table = {section: value for section, value in table.items() if section in only}
     try:
@@ -91,6 +92,13 @@ def secret(name: str, environ: Mapping[str, str]) -> Secret | None:
     if not text:
         raise ConfigError(f"{name}_FILE = {shown(file_name)}: the file is empty")
     return Secret(text)
+
+
+def _variables(kind: type[Any], environ: Iterable[str]) -> list[str]:
+    """Those that are settings, and last those that are called like a whole section, which no text can be."""
+    names = sorted(name for name in environ if name.startswith(PREFIX))
+    sections = {f"{PREFIX}{field.encode_name.upper()}" for field in msgspec.structs.fields(kind)}
+    return [name for name in names if SEPARATOR in name] + [name for name in names if name in sections]
 
 
 def _put(table: dict[str, Any], sections: Iterable[str], key: str, value: Variable) -> None:

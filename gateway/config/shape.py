@@ -134,7 +134,7 @@ def _fit(value: Any, kind: Any, at: Keys, flaws: list[Flaw]) -> Any:
         return _fit_tagged(value, args, at, flaws)
     if origin is dict and isinstance(value, dict):
         return {
-            _fit_plain(key, args[0], (*at, key), flaws): _fit(inner, args[1], (*at, key), flaws)
+            _fit_plain(_name(key, inner), args[0], (*at, key), flaws): _fit(inner, args[1], (*at, key), flaws)
             for key, inner in value.items()
         }
     if is_list and isinstance(value, list):
@@ -142,6 +142,9 @@ def _fit(value: Any, kind: Any, at: Keys, flaws: list[Flaw]) -> Any:
             _fit_plain(value, Annotated[(list, *kind.__metadata__)], at, flaws)  # how long it may be
         fitted = [_fit(inner, args[0], (*at, index), flaws) for index, inner in enumerate(value)]
         return fitted if origin is list else tuple(fitted)
+    if is_list or origin is dict:  # of what is in them msgspec may know nothing
+        flaws.append(Flaw(at, f"expected {_expected(kind)}", value, _variable(value)))
+        return None
     return _fit_plain(value, kind, at, flaws)
 
 
@@ -195,7 +198,7 @@ def _fit_tagged(
 
 def _fit_written(value: Any, written: Written, at: Keys, flaws: list[Flaw]) -> Any:
     if not isinstance(value, str):
-        flaws.append(Flaw(at, "expected a text", value))
+        flaws.append(Flaw(at, "expected a text in quotes", value, _variable(value)))
         return None
     try:
         return written.read(str(value))
@@ -232,6 +235,12 @@ def _variable(value: object) -> str | None:
         return value.name
     names = [_variable(inner) for inner in value.values()] if isinstance(value, dict) else []
     return names[0] if names and all(names) else None
+
+
+def _name(key: str, value: object) -> str:
+    """The name of a table, which comes from where all of the table does."""
+    variable = _variable(value)
+    return key if variable is None else Variable(key, variable)
 
 
 def _expected(kind: Any) -> str:

@@ -54,24 +54,28 @@ SIGNATURE_KINDS = frozenset(
     {"content_length", "content_type", "form", "method", "origin", "signature", "token", "unsigned"}
 )
 
-# What an INVITE was answered with, and why something that came was dropped without a word.
+# What an INVITE that began a call was answered with, and why something that came was dropped without a word.
 SIP_STATUSES = frozenset(
     {
         "200",
         "400",
         "401",
-        "403",
         "404",
-        "405",
+        "406",
+        "408",
+        "414",
+        "415",
+        "416",
         "420",
         "422",
         "480",
-        "482",
         "486",
         "487",
         "488",
         "500",
         "503",
+        "505",
+        "513",
         "603",
     }
 )

@@ -96,7 +96,7 @@ async def test_a_call_becomes_a_folder_like_our_own(tmp_path: Path):
         "trace.jsonl",
     ]
     found = record(folder)
-    assert (found["call"], found["carrier"], found["carrier_call"]) == (folder.name, "sip", "one@192.0.2.1")
+    assert (found["call"], found["carrier"], found["carrier_call"]) == (folder.name, "sip", "one")
     assert (found["trace"], found["recording"]) == ("complete", "complete")
     assert (found["reason"], found["duration_ms"]) == ("caller_hung_up", 3000)
     assert found["started_at"] == "2026-09-21T14:13:20.000+00:00"

@@ -16,12 +16,13 @@ from gateway.carriers.sip.leg import SipLeg
 from gateway.carriers.sip.leg_messages import CallOver, FromSip, MediaFailed, decode
 from gateway.carriers.sip.settings import TrunkSettings
 from gateway.carriers.sip.switchboard import Switchboard
-from gateway.carriers.sip.transport import Unreachable
+from gateway.carriers.sip.transport import Message, Unreachable
 from gateway.carriers.sip.trunks import Trunk, Trunks
 from gateway.config import Secret
 from gateway.contracts import CallLeg, EndReason
 from gateway.incoming import Admission, Admit, NewCall
 from gateway.telemetry.metrics import Metrics
+from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.flow import Address, Flow
 from gateway.wire.sip.parser import parse_datagram
 from gateway.wire.sip.resolver import Target
@@ -181,7 +182,12 @@ class Exchange:
     def receive(self, data: bytes, sender: str) -> None:
         flow = self._flow_to(Address(self.network.host_of(sender), PORT))
         assert self.loop.admits(flow)
-        self.loop.received(parse_datagram(data), flow)
+        message: Message
+        try:
+            message = parse_datagram(data)
+        except SipSyntaxError as error:
+            message = error
+        self.loop.received(message, flow)
 
     def advance(self) -> None:
         pass

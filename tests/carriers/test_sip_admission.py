@@ -418,7 +418,7 @@ def test_a_trunk_that_is_full_sends_the_next_call_elsewhere():
 
     answer = them.admit(invite(), flow(CARRIER), 10.0)
 
-    assert answer == Refusal(503, (("Retry-After", "1"),), "At Most 1 calls at a time")
+    assert answer == Refusal(them["acme"], 503, (("Retry-After", "1"),), "At Most 1 calls at a time")
 
 
 def test_a_full_trunk_still_asks_for_the_password_first():

@@ -129,6 +129,31 @@ def test_an_offer_that_cannot_be_is_refused_and_the_call_is_over(
     assert line.us.call.ended is not None
 
 
+@pytest.mark.parametrize(
+    ("protocol", "warning"),
+    [
+        (b"RTP/SAVPF", '399 gateway "RTP/SAVPF"'),
+        (b'a"b\\\0', '399 gateway "A\\"B\\\\ "'),
+        (b"x" * 9000, '399 gateway "' + "X" * 120 + '"'),
+    ],
+    ids=["what lacked", "quoted", "cut off"],
+)
+def test_a_488_says_what_lacked_in_one_line(protocol: bytes, warning: str):
+    line = Line()
+
+    line.asked_by(G729_ONLY.replace(b"RTP/AVP", protocol))
+
+    assert line.messages("488 INVITE")[0].headers["Warning"] == warning
+
+
+def test_an_offer_that_is_none_gets_no_warning():
+    line = Line()
+
+    line.asked_by(BROKEN)
+
+    assert "Warning" not in line.messages("400 INVITE")[0].headers
+
+
 def test_keys_are_for_the_sockets_and_not_in_what_is_told():
     line = Line(ours={"srtp": SrtpPolicy.OPTIONAL}, theirs={"srtp": SrtpPolicy.REQUIRED}).called()
 
@@ -174,7 +199,7 @@ def test_a_call_that_they_cancel_is_over_with_their_words():
 
     line.raw_does("hang_up", line.network.now, (Reason("Q.850", 16, "Gone to +15551230001"),))
 
-    assert line.us.heard(CallOver) == [CallOver(why="cancelled", cause=16, text="Gone to +…**01")]
+    assert line.us.heard(CallOver) == [CallOver(why="cancelled", cause=16, text="Gone to …")]
 
 
 def test_an_answer_that_nobody_acknowledges_ends_the_call():

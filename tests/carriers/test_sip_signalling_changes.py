@@ -72,6 +72,18 @@ def test_a_change_that_cannot_be_is_refused_and_the_call_goes_on(body: bytes, st
     assert line.us.call.ended is None
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_the_488_to_a_change_says_what_lacked(method: str):
+    line = Line()
+    session = line.asked_by(offer_of(3))
+    line.us.does("answer")
+    line.rest()
+
+    line.raw_sends(session, method, G729_ONLY)
+
+    assert line.messages(f"488 {method}")[0].headers["Warning"] == '399 gateway "no G.711"'
+
+
 def test_a_change_without_an_offer_gets_ours_and_its_answer_is_told():
     line = Line()
     session = line.asked_by(offer_of(3))

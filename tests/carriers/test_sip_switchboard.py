@@ -71,6 +71,27 @@ async def test_a_call_is_hosted_answered_and_over_when_they_hang_up(autojump_clo
         assert ex.errors == []
 
 
+NUMBERED = b"""INVITE sip:us@us.example SIP/2.0\r
+Via: SIP/2.0/UDP them.example;branch=z9hG4bK1\r
+Max-Forwards: 70\r
+From: <sip:anna@them.example>;tag=a\r
+To: <sip:us@us.example>\r
+Call-ID: +15557654321-7f@192.168.1.5\r
+CSeq: 1 INVITE\r
+Contact: <sip:them.example>\r
+Content-Length: 0\r
+\r
+"""
+
+
+async def test_a_call_is_called_by_its_call_id_without_a_number_or_a_host(autojump_clock: MockClock):
+    async with exchange() as ex:
+        ex.receive(NUMBERED, "them")
+        await ex.rest()
+
+        assert ex.call.new.carrier_call == "+1555765**21-7f"
+
+
 async def test_media_is_agreed_on_at_the_calls_own_port(autojump_clock: MockClock):
     async with exchange() as ex:
         ex.them.calls_up("us")

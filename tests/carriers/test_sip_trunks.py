@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.carriers.sip.numbers import called_of, caller_of, e164, name_of
+from gateway.carriers.sip.numbers import called_of, caller_of, e164, name_of, shown_call_id
 from gateway.carriers.sip.setting_texts import read_address
 from gateway.carriers.sip.settings import TrunkSettings
 from gateway.carriers.sip.trunk import Trunk
 from gateway.config import Secret
+from gateway.telemetry.masking import clean
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import Request, Response
@@ -397,3 +398,24 @@ def test_within_any_second_no_more_calls_begin_than_may():
 
 def test_a_new_trunk_is_not_full():
     assert trunk(calls_per_s=1).full(0.0) is None
+
+
+# -- what may be written down of a Call-ID
+
+
+@pytest.mark.parametrize(
+    ("call_id", "shown"),
+    [
+        ("a84b4c76e66710@192.0.2.77", "a84b4c76e66710"),
+        ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6@pbx.example", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"),
+        ("9ed7e89945cf0efb9692accd081bf1f9", "9ed7e89945cf0efb9692accd081bf1f9"),
+        ("+15557654321@192.168.1.5", "+1555765**21"),
+        ("15557654321-8f3a@192.168.1.5", "1555765**21-8f3a"),
+        ("call_15557654321_2@h", "call_1555765**21_2"),
+        ("1055832417151220101237@h", "1055832417151220101237"),
+        ("@h", "…"),
+    ],
+)
+def test_of_a_call_id_all_is_shown_but_its_host_and_most_of_a_number(call_id: str, shown: str):
+    assert shown_call_id(call_id) == shown
+    assert clean({"carrier_call": shown}) == {"carrier_call": shown}  # as it is in the log

@@ -14,6 +14,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from gateway.carriers.sip.numbers import shown_call_id
 from gateway.contracts import EndReason
 from gateway.dialplan.plan import load
 from gateway.serve import Gateway, Parts
@@ -94,7 +95,7 @@ class SipGateway:
     def hang_up_all(self, *, but: str = "") -> None:
         """End all calls, but that of a Call-ID."""
         for call in self.gateway.supervisor.active.values():
-            if call.record.carrier_call != but:
+            if call.record.carrier_call != shown_call_id(but):
                 call.hang_up(EndReason.OPERATOR)
 
     async def until_idle(self) -> None:

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
+import pytest
 import structlog
 import trio
 
 from gateway.carriers.sip.door import SipDoor
 from gateway.carriers.sip.setting_texts import Listen, PortRange
 from gateway.carriers.sip.settings import SipSettings, TrunkSettings
-from gateway.config import Secret
+from gateway.config import ConfigError, Secret
 from gateway.contracts import CallLeg
 from gateway.incoming import Admit, NewCall
 from gateway.telemetry.metrics import Metrics
@@ -121,6 +122,24 @@ async def test_a_registrar_on_our_side_of_the_nat_is_told_where_we_are_there():
         (asked,) = registrar.asked
 
     assert f"@{LOCAL}:" in asked.headers["Contact"]
+
+
+async def test_a_file_of_tls_that_cannot_be_used_is_named():
+    settings = SipSettings(listen=(Listen("TLS", LOCAL, 0),), certificate="none.pem", key="none.key")
+    door = SipDoor(
+        settings,
+        {},
+        {},
+        admit=lambda _new: Admit(),
+        host=host,
+        spawn=lambda *_: None,
+        destinations={},
+        metrics=Metrics(),
+        log=structlog.get_logger(),
+    )
+
+    with pytest.raises(ConfigError, match=r'^sip\.certificate = "none\.pem": cannot be read: No such file'):
+        await door.run()
 
 
 async def test_a_door_that_drains_unregisters_at_once_and_has_parted_when_that_is_known():

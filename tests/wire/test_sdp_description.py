@@ -145,6 +145,8 @@ def test_no_key_is_in_a_repr():
         b"v=0\no=- 1 1 IN IP4 h\nm=audio RTP/AVP 0\n",
         b"v=0\no=- 1 1 IN IP4 h\nm=audio 65536 RTP/AVP 0\n",
         b"v=0\no=- 1 1 IN IP4 h\nm=audio 4000 RTP/AVP\n",
+        b"v=0\no=- 1 1 IN IP4 h\nm=audio 4000 RTP/AVP 0\nc=IN IP4\n",
+        b"v=0\no=- 1 1 IN IP4 h\nm=video 4000\n",
         b"v=0\no=- 1 1 IN IP4 h\n" + b"m=audio 4000 RTP/AVP 0\n" * 33,
         b"v=0\no=- 1 1 IN IP4 h\nm=audio 4000 RTP/AVP" + b" 0" * 129 + b"\n",
         ASTERISK + b"a=x\n" * 20_000,

@@ -115,11 +115,40 @@ def test_every_medium_has_its_answer_in_its_place():
 
     assert [(media.kind, media.port, media.protocol, media.formats) for media in answer.media] == [
         ("video", 0, "RTP/AVP", ("97",)),
-        ("image", 0, "UDPTL", ("t38",)),
+        ("image", 0, "udptl", ("t38",)),
         ("audio", 10_000, "RTP/AVP", ("0", "101")),
         ("audio", 0, "RTP/AVP", ("8",)),
         ("text", 0, "RTP/AVP", ("98",)),
     ]
+
+
+def test_a_medium_that_is_refused_anyway_need_not_be_right():
+    offer = description(
+        *("m=video 5000 RTP/AVP", "m=video 5002 RTP/AVP 97", "c=IN IP4", "m=audio 0 RTP/AVP", "c=none"),
+        *ASTERISK,
+    )
+
+    answer = our_side().answer(offer)
+
+    assert [(media.kind, media.port, media.formats) for media in answer.media] == [
+        ("video", 0, ("0",)),
+        ("video", 0, ("97",)),
+        ("audio", 0, ("0",)),
+        ("audio", 10_000, ("0", "101")),
+    ]
+
+
+def test_a_protocol_may_be_written_in_small_letters_and_is_answered_so():
+    answer = our_side().answer(description("m=image 0 udptl t38", "m=audio 4000 rtp/avp 0"))
+
+    assert [media.protocol for media in answer.media] == ["udptl", "rtp/avp"]
+
+
+def test_an_answer_may_write_our_protocol_in_small_letters():
+    session = our_side()
+    session.offer()
+
+    assert session.take_answer(description("m=audio 4000 Rtp/Avp 0")).codec == "pcmu"
 
 
 @pytest.mark.parametrize(

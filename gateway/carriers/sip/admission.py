@@ -39,11 +39,12 @@ class Challenge(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """To be refused."""
+    """To be refused, as a call of this trunk. `reason`: for its phrase."""
 
+    trunk: Trunk
     status: int
     rows: Rows
-    reason: str | None = None
+    reason: str
 
 
 class Drop(NamedTuple):

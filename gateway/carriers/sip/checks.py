@@ -69,6 +69,10 @@ def _ways_in(sip: SipSettings) -> Iterator[str]:
     for each in sip.listen:
         if each.transport == "UDP" and each.port in sip.rtp_ports.ports:
             yield f'sip.listen: "{each}" is one of sip.rtp_ports = "{sip.rtp_ports}"; expected a port outside of them'
+    outside = sip.external_host
+    if sip.listen and outside and all((":" in each.host) != (":" in outside) for each in sip.listen):
+        version, way = ("IPv6", "udp:[::]:5060") if ":" in outside else ("IPv4", "udp:0.0.0.0:5060")
+        yield f'sip.external_host = "{outside}": nobody comes in by {version}; add it to sip.listen, as "{way}"'
     if bool(sip.certificate) != bool(sip.key):
         missing = "sip.key" if sip.certificate else "sip.certificate"
         yield f"{missing} is missing: TLS needs sip.certificate and sip.key"

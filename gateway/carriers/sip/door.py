@@ -22,7 +22,7 @@ from gateway.carriers.sip.media_ports import MediaPorts
 from gateway.carriers.sip.setting_texts import transport_of
 from gateway.carriers.sip.settings import LOCAL_NETWORKS, SipSettings, TrunkSettings
 from gateway.carriers.sip.switchboard import Host, Switchboard
-from gateway.carriers.sip.tls import client_context, server_context
+from gateway.carriers.sip.tls import UnusableFile, client_context, server_context
 from gateway.carriers.sip.trunks import Trunk, Trunks
 from gateway.config import ConfigError, Secret
 from gateway.incoming import Admission, NewCall, NotPlaced
@@ -191,9 +191,9 @@ class SipDoor:
             certificate, key = Path(settings.certificate), Path(settings.key)
             client = client_context(authority=authority, certificate=certificate, key=key)
             return server_context(certificate, key), client
-        except (OSError, ssl.SSLError) as error:
-            where = f"sip.certificate = {settings.certificate!r}, sip.key = {settings.key!r}, sip.ca = {settings.ca!r}"
-            raise ConfigError(f"{where}: {error}; PEM files that belong together are right") from None
+        except UnusableFile as error:
+            value = getattr(settings, error.what)
+            raise ConfigError(f'sip.{error.what} = "{value}": {error}') from None
 
     # -- calls
 

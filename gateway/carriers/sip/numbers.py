@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.telemetry.masking import clean_text, mask_number
 from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.fields import FROM, P_ASSERTED_IDENTITY, TO
 from gateway.wire.sip.message import Request
 from gateway.wire.sip.uri import OpaqueUri, SipUri, TelUri, Uri
 
-__all__ = ["ANONYMOUS", "called_of", "caller_of", "e164", "name_of"]
+__all__ = ["ANONYMOUS", "called_of", "caller_of", "e164", "name_of", "shown_call_id"]
 
 ANONYMOUS: Final = "anonymous"
 
@@ -19,6 +20,8 @@ _WITHOUT_PLUS = re.compile(r"[1-9][0-9]{10,14}")
 _INTERNATIONAL = re.compile(r"00([1-9][0-9]{7,14})")  # ITU-T E.123, as most of the world dials
 _VISUAL = re.compile(r"[-.() ]")
 _LONGEST: Final = 128
+# Of a number's length, and no part of a word: those of a UUID or a hash stay.
+_NUMBER_IN_ID = re.compile(r"(?<![A-Za-z0-9*])[0-9]{7,15}(?![A-Za-z0-9*])")
 # RFC 3323 §4.2: who asks for one of these does not want to be known. `session` and `critical` say nothing of names.
 _PRIVATE: Final = frozenset({"id", "user", "header"})
 
@@ -64,6 +67,12 @@ def e164(text: str) -> str | None:
     if found := _INTERNATIONAL.fullmatch(digits):
         return f"+{found[1]}"
     return f"+{digits}" if _WITHOUT_PLUS.fullmatch(digits) else None
+
+
+def shown_call_id(call_id: str) -> str:
+    """A Call-ID as it may be written down: without the host behind its @, and with numbers masked as in the log."""
+    text = clean_text(call_id.partition("@")[0])
+    return _NUMBER_IN_ID.sub(lambda found: mask_number(found[0]), text) or "…"
 
 
 def _best(uris: Iterable[Uri]) -> str:

@@ -1,14 +1,21 @@
 """One session's offers and answers, made as they are due. A core."""
 
+from typing import Final
+
+from gateway.carriers.sip.told import plain_text
 from gateway.wire.errors import RemoteProtocolError
 from gateway.wire.sdp.agreement import Agreed, NotAcceptable
 from gateway.wire.sdp.description import decode, encode
 from gateway.wire.sdp.offer_answer import OfferAnswer
+from gateway.wire.sip.grammar import quote
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.session_words import AnswerCame, Offered
 from gateway.wire.sip.steps import OVER
 
 __all__ = ["Declined", "SessionMedia"]
+
+_NOT_ACCEPTABLE: Final = 488
+_WARNS: Final = "gateway"  # who says so; a host would tell where we are
 
 
 class Declined(Exception):
@@ -47,7 +54,7 @@ class SessionMedia:
         except RemoteProtocolError as error:
             raise self._refused(400, error, now) from error
         except NotAcceptable as error:
-            raise self._refused(488, error, now) from error
+            raise self._refused(_NOT_ACCEPTABLE, error, now) from error
         self._answer = encode(answer)
         if self.session.state != "invited":
             self.accept(now)
@@ -64,7 +71,7 @@ class SessionMedia:
         try:
             return self.media.take_answer(decode(answer.description))
         except (RemoteProtocolError, NotAcceptable) as error:
-            raise Declined(488, str(error)) from error
+            raise Declined(_NOT_ACCEPTABLE, str(error)) from error
 
     def offer(self, now: float) -> None:
         """Make the offer that is due: the same again, unless `media` is to be another."""
@@ -77,5 +84,6 @@ class SessionMedia:
         self.media.withdraw()
 
     def _refused(self, status: int, error: Exception, now: float) -> Declined:
-        self.session.refuse(status, now)
+        warning = f"399 {_WARNS} {quote(plain_text(str(error)))}"  # RFC 3261 §13.3.1.3, §20.43
+        self.session.refuse(status, now, (("Warning", warning),) if status == _NOT_ACCEPTABLE else ())
         return Declined(status, str(error))

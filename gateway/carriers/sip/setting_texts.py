@@ -4,7 +4,7 @@ Each reader raises `ValueError` that says what would be right.
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from gateway.config.shape import Unshown
@@ -34,6 +34,10 @@ _TRANSPORTS: Final[dict[str, Transport]] = {"udp": "UDP", "tcp": "TCP", "tls": "
 _LISTEN = re.compile(r"(\w+):(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _HIGHEST_PORT: Final = 65_535
+_EXPECTED_HOST: Final = (
+    "expected an IP address of this machine, or 0.0.0.0 for all; IPv6 in brackets, as udp:[::]:5060"
+)
+_BROADCAST: Final = ip_address("255.255.255.255")
 _EXPECTED_ADDRESS: Final = "expected a SIP URI without a user, as sip:carrier.example;transport=tcp"
 _LONGEST_USER: Final = 128
 # A number as it is dialled, or the name of an account.
@@ -81,9 +85,9 @@ class Listen(NamedTuple):
         try:
             address = ip_address(found[2].strip("[]"))
         except ValueError:
-            raise ValueError(
-                "expected an IP address of this machine, or 0.0.0.0 for all; IPv6 in brackets, as udp:[::]:5060"
-            ) from None
+            raise ValueError(_EXPECTED_HOST) from None
+        if _is_many(address):
+            raise ValueError(_EXPECTED_HOST)
         return cls(transport, str(address), port)
 
     def __str__(self) -> str:
@@ -146,9 +150,14 @@ def read_ip_address(text: str) -> str:
         address = ip_address(text)
     except ValueError:
         address = None
-    if address is None or address.is_unspecified or address.is_multicast:
+    if address is None or address.is_unspecified or _is_many(address):
         raise ValueError("expected the IP address that the outside reaches this machine by, as 203.0.113.7")
     return str(address)
+
+
+def _is_many(address: IPv4Address | IPv6Address) -> bool:
+    """Whether more than one machine is there."""
+    return address.is_multicast or address == _BROADCAST
 
 
 def read_address(text: str) -> SipUri:

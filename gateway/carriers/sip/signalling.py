@@ -70,7 +70,8 @@ class Signalling:
     another by a move. `takes_transfers`: whether they may have us call somebody else; else that gets a 603, and an
     attended transfer, whose call would take another's place (RFC 3891), always a 501: as a plain call it would ring
     somebody up a second time.
-    `confirmed`: both sides know that the call is on. `ended`: how it ended; None: it has not. `wanted`: whom they want
+    `confirmed`: both sides know that the call is on. `ended`: how it ended; None: it has not. `declined`: what was wrong
+    with the offer that they called with, or with their answer to ours; None: nothing. `wanted`: whom they want
     us to call, until `move` or `stay`; `wanted_by`: in whose name, for Referred-By. `transfer_outcome`: of a transfer
     of ours: the status of their call, or of their answer to our REFER; 202: they took it, and nobody knows what became
     of it; None: nobody has said yet.
@@ -79,6 +80,7 @@ class Signalling:
     def __init__(self, session: Session, media: OfferAnswer, *, takes_transfers: bool = False) -> None:
         self.confirmed = False
         self.ended: words.Ended | None = None
+        self.declined: Declined | None = None
         self.wanted: Uri | None = None
         self.wanted_by: str | None = None
         self.transfer_outcome: int | None = None
@@ -332,7 +334,7 @@ class Signalling:
         self._told.append(Told(media_agreed(agreed, early=early), agreed))
 
     def _fail(self, why: words.Why, declined: Declined) -> None:
-        self.ended = words.Ended(why, by_us=True)
+        self.ended, self.declined = words.Ended(why, by_us=True), declined
         status = declined.status if why == "refused" else None
         self._tell(CallOver(why=why, status=status, text=plain_text(str(declined))))
 

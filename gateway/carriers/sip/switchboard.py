@@ -15,10 +15,11 @@ import structlog
 import trio
 
 from gateway.carriers.sip.admission import Admitted, Challenge, Drop, Refusal
+from gateway.carriers.sip.answers import Answers
 from gateway.carriers.sip.call_parts import CallParts
 from gateway.carriers.sip.leg import SipLeg
 from gateway.carriers.sip.media_ports import NoPorts
-from gateway.carriers.sip.numbers import name_of
+from gateway.carriers.sip.numbers import name_of, shown_call_id
 from gateway.carriers.sip.signalling import Signalling
 from gateway.carriers.sip.transport import Unreachable
 from gateway.carriers.sip.trunks import Trunk, Trunks
@@ -31,10 +32,11 @@ from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.message import Response
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.uri import SipUri
-from gateway.wire.sip.user_agent import Called, Passed, SessionSaid, UserAgent
+from gateway.wire.sip.user_agent import Called, Passed, Refused, SessionSaid, UserAgent
 
 __all__ = ["Host", "Switchboard"]
 
+_Event = Called | Refused | SessionSaid | Passed
 Host = Callable[[CallLeg, NewCall], Awaitable[None]]
 """Has a call as long as it lasts."""
 
@@ -99,6 +101,7 @@ class Switchboard:
         self._log = log
         self._calls: dict[Session, _SipCall] = {}
         self._parting: list[Session] = []
+        self._answers = Answers(metrics, log)
 
     @property
     def parted(self) -> bool:
@@ -108,12 +111,15 @@ class Switchboard:
 
     # -- what the user agent tells
 
-    def happened(self, event: Called | SessionSaid | Passed, now: float) -> None:
+    def happened(self, event: _Event, now: float) -> None:
         """Raises nothing: a bug of ours ends the call that it is found in, and no other."""
         try:
             match event:
                 case Called():
                     self._called(event, now)
+                case Refused(request, response, flow):
+                    trunk = self._trunks.likely(request, flow.remote.host)
+                    self._answers.refused_with(response, trunk, now)
                 case SessionSaid():
                     self._said(event, now)
                 case Passed():
@@ -124,9 +130,10 @@ class Switchboard:
             self._log.exception("sip.broken")
             self._repair(event, now)
 
-    def _repair(self, event: Called | SessionSaid | Passed, now: float) -> None:
+    def _repair(self, event: _Event, now: float) -> None:
         if isinstance(event, Called):
             self._refuse(event, _BROKEN, now)
+        if not isinstance(event, SessionSaid | Passed):
             return
         call = self._calls.get(event.session)
         if call is None:
@@ -144,8 +151,9 @@ class Switchboard:
                 self._take(called, trunk, now)
             case Challenge(status, rows):
                 self._refuse(called, status, now, rows)
-            case Refusal(status, rows, reason):
-                self._refuse(called, status, now, rows, reason=reason)
+            case Refusal(trunk, status, rows, reason):
+                self._agent.refuse(called, status, now, rows, reason=reason)
+                self._answers.refused(trunk.name, status, reason, now)
             case Drop(why, sighting):
                 self._agent.drop(called)
                 self._metrics.sip_dropped.labels(reason=why).inc()
@@ -182,7 +190,7 @@ class Switchboard:
         request, flow = called.asked.request, called.asked.flow
         new = NewCall(
             carrier="sip",
-            carrier_call=request.headers[CALL_ID],
+            carrier_call=shown_call_id(request.headers[CALL_ID]),
             caller=trunk.caller_of(request),
             called=trunk.called_of(request),
             headers=trunk.headers_of(request),
@@ -218,13 +226,12 @@ class Switchboard:
             and response.status >= 200
         ):
             call.is_answered = True
-            self._metrics.sip_invites.labels(status=str(response.status)).inc()
+            self._answers.count(response.status)
 
-    def _refuse(
-        self, called: Called, status: int, now: float, rows: Rows = (), *, reason: str | None = None
-    ) -> None:
-        self._agent.refuse(called, status, now, rows, reason=reason)
-        self._metrics.sip_invites.labels(status=str(status)).inc()
+    def _refuse(self, called: Called, status: int, now: float, rows: Rows = ()) -> None:
+        """For a reason that the log has already, or that is none: a challenge."""
+        self._agent.refuse(called, status, now, rows)
+        self._answers.count(status)
 
     # -- calls that go
 
@@ -276,7 +283,7 @@ class Switchboard:
             leg.calling()
             new = NewCall(
                 carrier="sip",
-                carrier_call=session.call_id,
+                carrier_call=shown_call_id(session.call_id),
                 caller=name_of(trunk.identity.uri),
                 called=name_of(target),
                 headers=headers,
@@ -321,11 +328,14 @@ class Switchboard:
 
     def _begin(self, call: _SipCall) -> None:
         """Have it hosted, unless it was over before anybody knew of it."""
-        if call.leg.signalling.ended is not None:
-            self._end(call)
-        else:
+        signalling = call.leg.signalling
+        if signalling.ended is None:
             self._spawn(self._hosts, call)
             call.is_hosted = True
+            return
+        self._end(call)
+        if (declined := signalling.declined) is not None:
+            self._answers.refused(call.trunk.name, declined.status, str(declined), trio.current_time())
 
     async def _hosts(self, call: _SipCall) -> None:
         self._came()
@@ -356,6 +366,8 @@ class Switchboard:
         ):
             self._metrics.sip_dropped.labels(reason=reason).inc(count)
         if call.leg.signalling.ended is None:
+            if call.new.direction == "inbound" and not call.is_answered:
+                self._answers.count(_BROKEN)
             call.leg.signalling.hang_up(EndReason.BUG, trio.current_time())
             self._did(call.leg)
         self._parting = [each for each in (*self._parting, *call.sessions) if not each.parted]

@@ -78,7 +78,7 @@ class Trunks:
         elif not self._asked[trunk.name].take("", now):
             return Drop("flood", None)
         if why := trunk.full(now):
-            return Refusal(503, (("Retry-After", str(_RETRY_AFTER_S)),), f"At Most {why}")
+            return Refusal(trunk, 503, (("Retry-After", str(_RETRY_AFTER_S)),), f"At Most {why}")
         return Admitted(trunk)
 
     def standing(self, host: str, now: float) -> Standing:
@@ -87,6 +87,11 @@ class Trunks:
             return "trusted"
         is_met = self.strangers.expects(host, now) or self._credentials.were_right(host, now)
         return "met" if is_met else "unknown"
+
+    def likely(self, request: Request | None, host: str) -> str | None:
+        """The name of the trunk that a call seems to be of, without a proof. `request`: None: it could not be read."""
+        near = self._callers(request, host) if request is not None else self._near(host)
+        return near[0].name if near else None
 
     def challenge(self, request: Request, host: str, now: float) -> Rows | None:
         """What a 401 to what is no call says; none: its credentials are right. None: too many tries, or nobody's host."""

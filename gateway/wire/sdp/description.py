@@ -1,7 +1,8 @@
 """Session descriptions: text <-> what is in it. RFC 8866, and RFC 4566 before it.
 
 Read with patience: lines may end in LF alone, stand in another order, or be missing where nothing hangs on them; what
-is not known is passed over, and so is an attribute that cannot be read. The line that it would describe must be right.
+is not known is passed over, and so is an attribute that cannot be read. The line that it would describe must be right,
+if it is one of audio that is not refused: of all others no more is needed than what refuses them.
 """
 
 import re
@@ -136,6 +137,13 @@ def _address(lines: Iterable[_Line]) -> str | None:
     return words[2].partition("/")[0]  # behind it a multicast group has how far it reaches
 
 
+def _readable_address(lines: Iterable[_Line]) -> str | None:
+    try:
+        return _address(lines)
+    except RemoteProtocolError:
+        return None
+
+
 def _direction(lines: list[_Line]) -> Direction | None:
     values = (line.value for line in lines if line.kind == "a")
     return next((Direction(value) for value in values if value in _DIRECTIONS), None)
@@ -143,14 +151,18 @@ def _direction(lines: list[_Line]) -> Direction | None:
 
 def _media(lines: list[_Line]) -> Media:
     words = lines[0].value.split()
-    if not 4 <= len(words) <= 3 + _MOST_FORMATS:
+    if not 3 <= len(words) <= 3 + _MOST_FORMATS:
         raise RemoteProtocolError("m= is not a kind, a port, a protocol and formats")
+    kind, port = words[0].lower(), _port(words[1].partition("/")[0])
+    may_be_taken = kind == "audio" and port != 0
+    if may_be_taken and len(words) == 3:
+        raise RemoteProtocolError("m= without formats")
     return Media(
-        kind=words[0].lower(),
-        port=_port(words[1].partition("/")[0]),
-        protocol=words[2].upper(),
+        kind=kind,
+        port=port,
+        protocol=words[2],
         formats=tuple(words[3:]),
-        address=_address(lines),
+        address=_address(lines) if may_be_taken else _readable_address(lines),
         direction=_direction(lines),
         encodings=dict(_encodings(lines)),
         parameters=dict(_parameters(lines)),

@@ -65,7 +65,8 @@ _STATIC: Final[Mapping[int, Encoding]] = {
 class Media(msgspec.Struct, frozen=True, kw_only=True):
     """An `m=` line and what follows it, as far as telephony needs it. RFC 8866 §5.14.
 
-    `port` 0: refused. `formats`: payload types where `protocol` is one of RTP's. `address`: None where the session's
+    `port` 0: refused. `protocol`: as it is written, for our answer to repeat; compare by `profile`. `formats`: payload
+    types where that is one of RTP's; none: somebody forgot them. `address`: None where the session's
     counts; likewise `direction`. `parameters`: `a=fmtp` by format.
     """
 
@@ -84,9 +85,14 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     cryptos: tuple[Crypto, ...] = ()
 
     @property
+    def profile(self) -> str:
+        """The protocol in capitals: `RTP/AVP`."""
+        return self.protocol.upper()
+
+    @property
     def payload_types(self) -> tuple[int, ...]:
         """The formats as numbers, in order of preference; none where the protocol is not RTP's."""
-        if "RTP/" not in self.protocol:
+        if "RTP/" not in self.profile:
             return ()
         return tuple(
             int(text) for text in self.formats if text.isascii() and text.isdigit() and len(text) < 4
@@ -103,5 +109,5 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> "Media":
-        """This line as an answer that will have none of it. RFC 3264 §6."""
-        return Media(kind=self.kind, port=0, protocol=self.protocol, formats=self.formats)
+        """This line as an answer that will have none of it. RFC 3264 §6: one format at least, which means nothing there."""
+        return Media(kind=self.kind, port=0, protocol=self.protocol, formats=self.formats or ("0",))

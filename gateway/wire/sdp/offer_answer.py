@@ -88,7 +88,7 @@ class OfferAnswer:
         line = answer.media[self._at]
         if line.port == 0:
             raise NotAcceptable("the answer refuses audio")
-        if line.protocol != offered.protocol:
+        if line.profile != offered.profile:
             raise NotAcceptable(f"the answer has {line.protocol}, the offer {offered.protocol}")
         codec = _preferred(line, self.ours.codecs)
         if codec is None:
@@ -140,8 +140,8 @@ class OfferAnswer:
         """What comes of one line of an offer, and our line for it."""
         if line.kind != "audio" or line.port == 0:
             raise NotAcceptable("no audio")
-        if line.protocol not in {_PLAIN, _SECURE}:
-            raise NotAcceptable(f"{line.protocol}")
+        if line.profile not in {_PLAIN, _SECURE}:
+            raise NotAcceptable(line.profile)
         codec = _preferred(line, self.ours.codecs)
         if codec is None:
             raise NotAcceptable("no G.711")
@@ -163,7 +163,7 @@ class OfferAnswer:
             return Srtp(
                 ours=Crypto(tag=theirs.tag, suite=theirs.suite, key=self._key(theirs.suite)), theirs=theirs
             )
-        if line.protocol == _SECURE:
+        if line.profile == _SECURE:
             raise NotAcceptable("SRTP is off" if policy is SrtpPolicy.OFF else "no SRTP suite that we have")
         if policy is SrtpPolicy.REQUIRED:
             raise NotAcceptable("SRTP is required")
@@ -279,7 +279,7 @@ def _preferred(line: Media, codecs: tuple[str, ...]) -> str | None:
 def _answered_keys(offered: Media, line: Media) -> Srtp | None:
     """The keys that an answer settles on: one of ours by its tag, and theirs. RFC 4568 §5.1.3."""
     if not offered.cryptos or not line.cryptos:
-        if line.protocol == _SECURE:
+        if line.profile == _SECURE:
             raise NotAcceptable("the answer has no key")
         return None
     theirs = line.cryptos[0]

@@ -4,16 +4,22 @@ from typing import Final
 
 import msgspec
 
+from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import ACCEPT, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, REQUIRE
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import METHODS, Request
+from gateway.wire.sip.values import Word
 
-__all__ = ["Abilities", "Refusal", "refusal_of"]
+__all__ = ["Abilities", "Refusal", "describes_session", "refusal_of"]
 
 _OFFER: Final = "application/sdp"  # what every answer to an INVITE is written in
 # §8.2.3: answered by nobody, or as ready as what they belong to.
 _NEVER_REFUSED: Final = frozenset({"ACK", "CANCEL"})
+# What a description may be for (an `early-session`, RFC 3959, is another than the one that is made), and other bodies.
+# RFC 3261 §20.11, RFC 3204 §4.
+_PURPOSES: Final = {_OFFER: frozenset({"session"})}
+_OTHER_PURPOSES: Final = frozenset({"render", "session", "signal"})
 
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +80,34 @@ def _by_headers(request: Request, abilities: Abilities) -> Refusal | None:
 
 def _by_body(request: Request, abilities: Abilities) -> Refusal | None:
     headers = request.headers
-    if not request.body or _may_be_ignored(headers):
-        return None
-    if any(coding.lower() != "identity" for coding in headers[CONTENT_ENCODING]):
+    if not request.body or request.method == "BYE" or _may_be_ignored(headers):
+        return None  # last words change nothing of the parting: §8.2.3 would have the call go on for them
+    if not _is_plain(headers[CONTENT_ENCODING]):
         return Refusal(415, (("Accept-Encoding", "identity"),))
-    if headers[CONTENT_TYPE].name not in abilities.content_types:
+    name = headers[CONTENT_TYPE].name
+    if name not in abilities.content_types or not _is_of_use(name, headers.get(CONTENT_DISPOSITION)):
         return Refusal(415, (("Accept", ", ".join(abilities.content_types)),))
     return None
+
+
+def describes_session(headers: HeaderMap) -> bool:
+    """Whether the body is SDP that offers or answers. One that is not may be ignored, or its sender has heard a 415."""
+    media_type = readable(headers, CONTENT_TYPE)
+    return (
+        media_type is not None
+        and media_type.name == _OFFER
+        and _is_plain(readable(headers, CONTENT_ENCODING) or ())
+        and _is_of_use(_OFFER, readable(headers, CONTENT_DISPOSITION))
+    )
+
+
+def _is_plain(codings: tuple[str, ...]) -> bool:
+    return all(coding.lower() == "identity" for coding in codings)
+
+
+def _is_of_use(name: str, disposition: Word | None) -> bool:
+    """Whether we know what a body of this type is there for; it need not say."""
+    return disposition is None or disposition.word.lower() in _PURPOSES.get(name, _OTHER_PURPOSES)
 
 
 def _may_be_ignored(headers: HeaderMap) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "Outgoing",
     "Passed",
     "Reach",
+    "Refused",
     "Replied",
     "Send",
     "SessionSaid",
@@ -75,6 +76,17 @@ class Called(NamedTuple):
     asked: Asked
 
 
+class Refused(NamedTuple):
+    """A call that came was refused, and it is nobody's decision: nothing of ours could take it, or we drain.
+
+    `request`: None where it could not be read. `flow`: as in `Called`.
+    """
+
+    request: Request | None
+    response: Response
+    flow: Flow
+
+
 Heard = (
     Progressed
     | Offered
@@ -113,4 +125,4 @@ class Passed(NamedTuple):
     flow: Flow
 
 
-Event = Called | SessionSaid | Replied | Passed
+Event = Called | Refused | SessionSaid | Replied | Passed

@@ -6,7 +6,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.wire.sip.errors import SipSyntaxError
-from gateway.wire.sip.fields import CALL_ID, CONTACT, CSEQ, FROM, RECORD_ROUTE, ROUTE, TO
+from gateway.wire.sip.fields import (
+    CALL_ID,
+    CONTACT,
+    CSEQ,
+    FROM,
+    READABLE_CONTACT,
+    READABLE_RECORD_ROUTE,
+    RECORD_ROUTE,
+    ROUTE,
+    TO,
+)
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import MAX_FORWARDS, Request, Response
 from gateway.wire.sip.name_addr import NameAddr
@@ -121,15 +131,17 @@ class Dialog:
     def of_response(cls, request: Request, response: Response) -> "Dialog":
         """As the client, of a 1xx with a To tag or of a 2xx. RFC 3261 §12.1.2.
 
-        Without a Contact, which some leave out of a 180, the other one is where the INVITE was for.
+        Without a Contact, which some leave out of a 180, the other one is where the INVITE was for; so he is with one that
+        nobody can read, and a proxy of which that is true is left out. An ACK may come astray so, but without one the
+        call is lost for sure, and who took it talks to nobody.
         """
         headers = response.headers
         return cls(
             call_id=request.headers[CALL_ID],
             local=request.headers[FROM],
             remote=headers[TO],
-            target=_contact_or_none(headers) or request.uri,
-            routes=_routers(headers[RECORD_ROUTE])[::-1],
+            target=_readable_contact(headers) or request.uri,
+            routes=_routers(headers[READABLE_RECORD_ROUTE])[::-1],
             secure=isinstance(request.uri, SipUri) and request.uri.secure,
             local_number=request.headers[CSEQ].number,
             remote_number=None,
@@ -163,11 +175,11 @@ class Dialog:
 
     def refresh(self, message: Request | Response) -> None:
         """Take the new target that an INVITE, an UPDATE or a 2xx to one may name. RFC 3261 §12.2."""
-        self.target = _contact_or_none(message.headers) or self.target
+        self.target = _readable_contact(message.headers) or self.target
 
     def confirm(self, response: Response) -> None:
         """Take the 2xx to the INVITE that began an early dialog: its route set is the one that counts. §13.2.2.4."""
-        self.routes = _routers(response.headers[RECORD_ROUTE])[::-1]
+        self.routes = _routers(response.headers[READABLE_RECORD_ROUTE])[::-1]
 
     # -- theirs
 
@@ -218,11 +230,8 @@ def _contact_of(headers: HeaderMap) -> SipUri | None:
     return uri
 
 
-def _contact_or_none(headers: HeaderMap) -> SipUri | None:
-    try:
-        return _contact_of(headers)
-    except SipSyntaxError:
-        return None
+def _readable_contact(headers: HeaderMap) -> SipUri | None:
+    return next((each.uri for each in headers[READABLE_CONTACT] if isinstance(each.uri, SipUri)), None)
 
 
 def _routers(record_route: tuple[NameAddr, ...]) -> tuple[NameAddr, ...]:

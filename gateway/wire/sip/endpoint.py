@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from gateway.wire.sip.acceptance import Abilities, Refusal
-from gateway.wire.sip.backoff import readable
+from gateway.wire.sip.acceptance import Abilities, Refusal, describes_session
 from gateway.wire.sip.dialog import CREDENTIALS
 from gateway.wire.sip.digest import DigestClient
-from gateway.wire.sip.fields import CONTENT_TYPE
 from gateway.wire.sip.message import Request, Response, response_to
 from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.routing import next_hop
@@ -138,8 +136,5 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def described_in(message: Request | Response) -> bytes | None:
-    """The SDP in a message, if it has one."""
-    media_type = readable(message.headers, CONTENT_TYPE)
-    if not message.body or media_type is None or media_type.name != DESCRIPTION:
-        return None
-    return message.body
+    """The SDP in a message, if it has one for the session."""
+    return message.body if message.body and describes_session(message.headers) else None

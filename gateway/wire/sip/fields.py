@@ -5,7 +5,7 @@ read; which of them the parser reads of every message is said in `parser`. RFC 3
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway.wire.sip.auth import AuthParameters
 from gateway.wire.sip.errors import SipSyntaxError
@@ -54,6 +54,16 @@ def _listed(name: str, parse: Parse[T], write: Write[T] = str) -> Field[tuple[T,
 
     def read(rows: list[str]) -> tuple[T, ...]:
         return tuple(_named(name, parse, text) for text in _split(name, rows))
+
+    return Field(name, read, lambda values: [write(value) for value in values])
+
+
+def _readable(name: str, parse: Parse[T], write: Write[T] = str) -> Field[tuple[T, ...]]:
+    """As `_listed`, without those that nobody can read: in answers, of which the rest still counts."""
+
+    def read(rows: list[str]) -> tuple[T, ...]:
+        values = (_lenient(parse)(text) for row in rows for text in _lenient(split_list)(row) or ())
+        return tuple(value for value in values if value is not None)
 
     return Field(name, read, lambda values: [write(value) for value in values])
 
@@ -133,9 +143,25 @@ def _contacts(rows: list[str]) -> tuple[NameAddr, ...]:
 
 _contact_list = _listed("Contact", NameAddr.parse)
 
+
+class Vias(NamedTuple):
+    """`others`: the texts of those below the topmost, which are none of ours and go back as they came. RFC 3261 §8.2.6.2."""
+
+    top: Via
+    others: tuple[str, ...] = ()
+
+
+def _vias(rows: list[str]) -> Vias:
+    top, *others = _split("Via", rows) or [""]
+    if not all(others):
+        raise SipSyntaxError("Via: One that is empty")
+    return Vias(_named("Via", Via.parse, top), tuple(others))
+
+
 # -- the way, the parties, the dialog -------------------------------------------------------------------
 
 VIA = _listed("Via", Via.parse)
+VIAS = Field("Via", _vias, lambda vias: [str(vias.top), *vias.others])
 FROM = _one("From", NameAddr.parse)
 TO = _one("To", NameAddr.parse)
 CALL_ID = _one("Call-ID", read_call_id)
@@ -145,6 +171,8 @@ MAX_FORWARDS = _one("Max-Forwards", _hops)
 CONTACT = Field("Contact", _contacts, _contact_list.write)
 ROUTE = _listed("Route", NameAddr.parse)
 RECORD_ROUTE = _listed("Record-Route", NameAddr.parse)
+READABLE_CONTACT = _readable("Contact", NameAddr.parse)
+READABLE_RECORD_ROUTE = _readable("Record-Route", NameAddr.parse)
 REFER_TO = _one("Refer-To", NameAddr.parse)  # RFC 3515
 REFERRED_BY = _one("Referred-By", NameAddr.parse)  # RFC 3892
 REPLACES = _one("Replaces", Replaces.parse)  # RFC 3891

@@ -7,7 +7,7 @@ somebody, and goes to third parties where UDP sources are forged.
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gateway.wire.sip.acceptance import Abilities, refusal_of
-from gateway.wire.sip.agent_words import Called
+from gateway.wire.sip.agent_words import Called, Refused
 from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import TO
@@ -19,7 +19,7 @@ from gateway.wire.sip.transactions import Asked, ServerKey, Transactions
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Gate", "Outside", "Standing"]
+__all__ = ["Gate", "Outside", "Standing", "was_call"]
 
 # Of what cannot be read: enough for who tries out a new peer, too little to flood others with; and for a carrier, who
 # has many calls of which each may have such messages.
@@ -92,26 +92,26 @@ class Outside:
         """Whether nobody there is to hear more of us than a challenge."""
         return self._standing(host, now) == "unknown"
 
-    def asked(self, asked: Asked, now: float) -> Called | None:
-        """A request came. None: it is answered."""
+    def asked(self, asked: Asked, now: float) -> Called | Refused | None:
+        """A request came. None: it is answered, and was no call."""
         request = asked.request
         if request.method == "INVITE" and self.is_unknown(asked.flow.remote.host, now):
             return self._wait(asked)  # first of all he says who he is
         refusal = refusal_of(request, self._abilities)
         if refusal is not None:
-            self._respond(asked, refusal.status, now, refusal.headers, reason=refusal.reason)
+            response = self._respond(asked, refusal.status, now, refusal.headers, reason=refusal.reason)
         elif request.method == "OPTIONS":
             tag = self._new_tag()
-            answer = answer_options(request, self._abilities, to_tag=tag, draining_s=self.draining_s)
-            self._transactions.respond(asked.key, answer, now)
+            response = answer_options(request, self._abilities, to_tag=tag, draining_s=self.draining_s)
+            self._transactions.respond(asked.key, response, now)
             self._transactions.forget(asked.key)
         elif request.method != "INVITE":
-            self._respond(asked, 481, now)
+            response = self._respond(asked, 481, now)
         elif self.draining_s is not None:
-            self._respond(asked, 503, now, (("Retry-After", str(self.draining_s)),))
+            response = self._respond(asked, 503, now, (("Retry-After", str(self.draining_s)),))
         else:
             return self._wait(asked)
-        return None
+        return Refused(request, response, asked.flow) if request.method == "INVITE" else None
 
     def cancelled(self, cancel: Asked, now: float) -> bool:
         """A CANCEL came. Whether it was of a call about which nobody has decided; then both are answered. §9.2."""
@@ -165,13 +165,22 @@ class Outside:
         *,
         reason: str | None = None,
         tag: str | None = None,
-    ) -> None:
+    ) -> Response:
         response = response_to(asked.request, status, to_tag=tag or self._new_tag(), reason=reason)
         for name, text in rows:
             response.headers.add(name, text)
         self._transactions.respond(asked.key, response, now)
         if asked.request.method != "INVITE" or status == 401:
             self._transactions.forget(asked.key)
+        return response
 
     def _new_tag(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
+
+
+def was_call(error: SipSyntaxError) -> bool:
+    """Whether what could not be read would have begun a call, as far as can be seen."""
+    if error.headers is None:
+        return False
+    method, to = (error.headers.get(name) or "" for name in ("CSeq", "To"))
+    return method.rstrip().endswith("INVITE") and "tag=" not in to

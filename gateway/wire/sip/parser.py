@@ -1,8 +1,9 @@
 """Bytes from a peer as requests and responses. RFC 3261 §7, §18.3, §25; RFC 4475 and RFC 5118 where it bends.
 
 What is refused here is what nobody could take: a message that cannot be framed, a start line that is none, a
-header that everybody reads (`_READ_OF_REQUESTS`) but nobody can. All other headers are read by whoever needs
-them; what an able reader may still not want is decided by `acceptance.refusal_of`.
+header that everybody reads (`_ALWAYS_THERE`, and of what asks for something `_READ_OF_REQUESTS`) but nobody can. All
+other headers are read by whoever needs them, since one that nobody needs must not cost the message (RFC 3261 §8.2.2);
+what an able reader may still not want is decided by `acceptance.refusal_of`.
 
 Liberties beyond the grammar: a line may end with LF alone; the empty line behind the headers may be missing if they
 say that there is no body; names may be in Latin-1; header values may hold what `grammar.VALUE` says.
@@ -23,7 +24,7 @@ from gateway.wire.sip.fields import (
     RECORD_ROUTE,
     ROUTE,
     TO,
-    VIA,
+    VIAS,
 )
 from gateway.wire.sip.grammar import (
     MAX_FIELD_BYTES,
@@ -39,9 +40,10 @@ from gateway.wire.sip.uri import SipUri, Uri, parse_uri
 
 __all__ = ["END_OF_HEAD", "answerable", "is_keepalive", "parse_datagram", "parse_fragment", "unfolded_lines"]
 
-_ALWAYS_THERE: Final[tuple[Field[Any], ...]] = (VIA, FROM, TO, CALL_ID, CSEQ)
+_ALWAYS_THERE: Final[tuple[Field[Any], ...]] = (VIAS, FROM, TO, CALL_ID, CSEQ)
 _READ_OF_REQUESTS: Final[tuple[Field[Any], ...]] = (MAX_FORWARDS, CONTACT, ROUTE, RECORD_ROUTE, DATE)
-_READ_OF_RESPONSES: Final[tuple[Field[Any], ...]] = (CONTACT, RECORD_ROUTE)
+# These ask for nothing: they end what goes on, or say that an answer came, which no header beside can be worth.
+_ASK_FOR_NOTHING: Final = frozenset({"ACK", "BYE", "CANCEL"})
 # What an answer repeats. RFC 3261 §8.2.6.2.
 _ANSWERED: Final = frozenset({"via", "from", "to", "call-id", "cseq"})
 _VERSION: Final = "SIP/2.0"
@@ -188,10 +190,13 @@ def _cut_body(rest: bytes, headers: HeaderMap) -> bytes:
 def _check_whole(message: Request | Response) -> None:
     headers = message.headers
     for field in _ALWAYS_THERE:
-        if not headers[field]:
+        if field not in headers:
             raise SipSyntaxError(f"Missing {field.name}")
-    for field in _READ_OF_REQUESTS if isinstance(message, Request) else _READ_OF_RESPONSES:
         headers.get(field)
-    if isinstance(message, Request) and headers[CSEQ].method != message.method:
+    if isinstance(message, Response):
+        return
+    for field in () if message.method in _ASK_FOR_NOTHING else _READ_OF_REQUESTS:
+        headers.get(field)
+    if headers[CSEQ].method != message.method:
         # RFC 4475 §3.1.2.18: one method that nobody knows says more than two that differ
         raise SipSyntaxError("CSeq is of another method", 400 if message.method in METHODS else 501)

@@ -17,7 +17,7 @@ import msgspec
 from gateway.wire.sip.backoff import Backoff, readable, retry_after_s
 from gateway.wire.sip.comparison import equivalent
 from gateway.wire.sip.errors import SipSyntaxError
-from gateway.wire.sip.fields import CONTACT, EXPIRES, MIN_EXPIRES
+from gateway.wire.sip.fields import EXPIRES, MIN_EXPIRES, READABLE_CONTACT
 from gateway.wire.sip.grammar import number_of
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import MAX_FORWARDS, Request, Response
@@ -300,8 +300,11 @@ class Registration:
 
 
 def _expires_s(response: Response, contact: NameAddr, asked_s: int) -> int:
-    """For how long we are known: what our Contact says there, else the response, else what we asked. §10.2.4."""
-    contacts = readable(response.headers, CONTACT) or ()
+    """For how long we are known: what our Contact says there, else the response, else what we asked. §10.2.4.
+
+    Other phones of the same account are listed as well, with Contacts that they have written.
+    """
+    contacts = response.headers[READABLE_CONTACT]
     ours = [each for each in contacts if _instance_of(each) == _instance_of(contact)]
     ours = ours or [each for each in contacts if equivalent(each.uri, contact.uri)]
     said = (ours or contacts)[0].parameters.get("expires") if ours or len(contacts) == 1 else None

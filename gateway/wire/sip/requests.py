@@ -37,15 +37,23 @@ class Requests:
         self, key: ServerKey, request: Request, dialog: Dialog, now: float, *, ours_open: bool = False
     ) -> None:
         """Answer it, or have it answered. `ours_open`: an INVITE of ours is under way."""
-        common = self._common
-        refusal = refusal_of(request, self._abilities_for(request.method))
-        if refusal is not None:
-            common.words.append(Respond(key, common.endpoint.refusal(request, refusal, common.tag)))
+        if self.refuses(key, request):
             return
         try:
             self._serve(key, request, dialog, now, ours_open=ours_open)
         except SipSyntaxError as error:
-            common.respond(key, request, 400, reason=str(error))
+            self._common.respond(key, request, 400, reason=str(error))
+
+    def refuses(self, key: ServerKey, request: Request) -> bool:
+        """Whether it needs what we have not, and has been told so."""
+        common = self._common
+        if request.method == "INFO" and "Info-Package" in request.headers:  # RFC 6086 §4.2.3: we have none
+            common.respond(key, request, 469, (("Recv-Info", ""),), reason="Bad Info Package")
+            return True
+        refusal = refusal_of(request, self._abilities_for(request.method))
+        if refusal is not None:
+            common.words.append(Respond(key, common.endpoint.refusal(request, refusal, common.tag)))
+        return refusal is not None
 
     def notified(self, key: ServerKey, request: Request, now: float) -> None:
         """A NOTIFY came, which may be after the session is over."""
@@ -62,8 +70,6 @@ class Requests:
                 self._incoming.invited(key, request, now, ours_open=ours_open)
             case "UPDATE":
                 self._incoming.updated(key, request, dialog, now)
-            case "INFO" if "Info-Package" in request.headers:  # RFC 6086 §4.2.3: we have none
-                common.respond(key, request, 469, (("Recv-Info", ""),), reason="Bad Info Package")
             case "INFO":
                 common.respond(key, request, 200)
                 common.words.append(Informed(request))

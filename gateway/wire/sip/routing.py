@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from gateway.wire.sip.fields import ROUTE, VIA
+from gateway.wire.sip.fields import ROUTE, VIAS
 from gateway.wire.sip.flow import DEFAULT_PORTS, Address, Flow, Transport
 from gateway.wire.sip.headers import HeaderMap, key_of
 from gateway.wire.sip.hosts import same_host
@@ -48,9 +48,9 @@ def stamp(request: Request, flow: Flow) -> None:
 
     A `received` that its sender wrote there himself goes: it would have answers sent to whom he likes.
     """
-    top, *others = request.headers[VIA]
-    honest = msgspec.structs.replace(top, parameters=top.parameters.without("received"))
-    request.headers[VIA] = (honest.stamped(*flow.remote), *others)
+    vias = request.headers[VIAS]
+    honest = msgspec.structs.replace(vias.top, parameters=vias.top.parameters.without("received"))
+    request.headers[VIAS] = vias._replace(top=honest.stamped(*flow.remote))
 
 
 def answer_flow(request: Request, flow: Flow) -> Flow:
@@ -63,7 +63,7 @@ def answer_flow(request: Request, flow: Flow) -> Flow:
     """
     if flow.reliable:
         return flow
-    via = request.headers[VIA][0]
+    via = request.headers[VIAS].top
     port = via.rport or via.port or DEFAULT_PORTS["UDP"]
     return flow._replace(remote=Address(flow.remote.host, port))
 
@@ -140,9 +140,11 @@ class Addresses:
     def advertised(self, flow: Flow) -> Address:
         """Where who is at the far end of `flow` reaches us."""
         here = self._here(flow)
-        if self._external_host is None or self._is_near(flow.remote.host):
+        outside = self._external_host
+        if outside is None or self._is_near(flow.remote.host):
             return here
-        return self._outside(self._external_host, flow)
+        same_version = (":" in outside) == (":" in flow.remote.host)  # nobody reaches IPv6 by IPv4
+        return self._outside(outside, flow) if same_version else here
 
     def via(self, flow: Flow, branch: str) -> Via:
         """For a request that goes out by `flow`. It asks for `rport`: answers come back through a NAT."""
@@ -164,14 +166,14 @@ class Addresses:
 
     def is_ours(self, response: Response, flow: Flow) -> bool:
         """Whether a response answers us; any other is dropped without a word. RFC 3261 §8.1.3.3, §18.1.2."""
-        vias = response.headers[VIA]
-        if len(vias) != 1 or vias[0].transport != flow.transport:
+        via, others = response.headers[VIAS]
+        if others or via.transport != flow.transport:
             return False
         names = {self._here(flow), self.advertised(flow)}
         if self._external_host is not None:
             names.add(self._outside(self._external_host, flow))
-        said_port = vias[0].port or DEFAULT_PORTS[flow.transport]
-        return any(same_host(host, vias[0].host) and port == said_port for host, port in names)
+        said_port = via.port or DEFAULT_PORTS[flow.transport]
+        return any(same_host(host, via.host) and port == said_port for host, port in names)
 
     def _here(self, flow: Flow) -> Address:
         if flow.transport == "UDP":

@@ -269,7 +269,11 @@ class Session:
             self._requests.serve(key, request, dialog, now, ours_open=ours_open)
 
     def _hung_up(self, key: ServerKey, request: Request, dialog: Dialog, now: float) -> None:
-        """§15.1.2. Of a dialog that was declined, a BYE ends nothing."""
+        """§15.1.2. Of a dialog that was declined, a BYE ends nothing; nor does one that requires what we have not, and
+        is to come again without (§8.1.3.5).
+        """
+        if self._requests.refuses(key, request):
+            return
         self._common.respond(key, request, 200)
         self._owes_bye = False
         early = self._invitation.early_dialogs if self._invitation is not None else {}

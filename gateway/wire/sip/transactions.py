@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM, TO, VIA
+from gateway.wire.sip.fields import CALL_ID, CSEQ, FROM, TO, VIAS
 from gateway.wire.sip.message import Request, Response, ack_for, response_to
 from gateway.wire.sip.steps import Steps
 from gateway.wire.sip.transaction import (
@@ -149,7 +149,7 @@ class Transactions:
     def ask(self, request: Request, flow: Flow, now: float, *, reliable: bool) -> ClientKey:
         """Send a request, whose topmost Via has a branch of its own, until it is answered."""
         steps = machine(_table(request.method, "client"), reliable=reliable, timing=self._timing)
-        key = ClientKey(request.headers[VIA][0].branch or "", request.method)
+        key = ClientKey(request.headers[VIAS].top.branch or "", request.method)
         transaction = _Transaction(steps, request, flow, next(self._numbers))
         transaction.sending = request
         self._clients[key] = transaction
@@ -224,7 +224,7 @@ class Transactions:
     def _answered(self, response: Response, now: float) -> None:
         key = _client_key(response)
         transaction = self._clients.get(key)
-        if transaction is None or len(response.headers[VIA]) > 1:
+        if transaction is None or response.headers[VIAS].others:
             return  # of a transaction that is over, or nobody's; of two Vias, one is another's: §8.1.3.3
         does = transaction.steps.happens(_class_of(response), now)
         self._carry_out(key, transaction, does, response)
@@ -333,12 +333,12 @@ def key_of(message: Request | Response) -> Key:
 
 
 def _client_key(response: Response) -> ClientKey:
-    return ClientKey(response.headers[VIA][0].branch or "", response.headers[CSEQ].method)
+    return ClientKey(response.headers[VIAS].top.branch or "", response.headers[CSEQ].method)
 
 
 def _server_key(request: Request) -> ServerKey:
     headers = request.headers
-    via = headers[VIA][0]
+    via = headers[VIAS].top
     method = "INVITE" if request.method == "ACK" else request.method
     if via.transaction is not None:
         return ServerKey((via.transaction, via.host.lower(), via.port), method)

@@ -18,6 +18,7 @@ from gateway.wire.sip.agent_words import Heard as Heard
 from gateway.wire.sip.agent_words import Outgoing as Outgoing
 from gateway.wire.sip.agent_words import Passed as Passed
 from gateway.wire.sip.agent_words import Reach as Reach
+from gateway.wire.sip.agent_words import Refused as Refused
 from gateway.wire.sip.agent_words import Replied as Replied
 from gateway.wire.sip.agent_words import Send as Send
 from gateway.wire.sip.agent_words import SessionSaid as SessionSaid
@@ -29,7 +30,7 @@ from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import CALL_ID, TO
 from gateway.wire.sip.flow import Flow
 from gateway.wire.sip.message import Request, Response
-from gateway.wire.sip.outside import Gate, Outside
+from gateway.wire.sip.outside import Gate, Outside, was_call
 from gateway.wire.sip.routing import Addresses, answer_flow, next_hop, stamp
 from gateway.wire.sip.session import Session
 from gateway.wire.sip.session_words import Acknowledge, Ask, Cancel, Forget, Respond, SessionWord
@@ -68,6 +69,7 @@ __all__ = [
     "Passed",
     "Paths",
     "Reach",
+    "Refused",
     "Replied",
     "Send",
     "SessionSaid",
@@ -100,6 +102,7 @@ class UserAgent:
         self._errands = Errands(self._transactions, addresses, strangers, rng, paths or Paths())
         self._outside = Outside(self._transactions, abilities, rng, gate)
         self._served: dict[ServerKey, Session] = {}  # whose requests of others are
+        self._untaken: dict[ServerKey, Asked] = {}  # calls that no session could take; their answer says why
         self._outgoing: list[Outgoing] = []
         self._events: list[Event] = []
 
@@ -132,7 +135,7 @@ class UserAgent:
         self._carry(now)
 
     def take(self, called: Called, endpoint: Endpoint, now: float) -> Session | None:
-        """The session that a call begins; None: it is over already, cancelled or refused as RFC 3261 wants."""
+        """The session that a call begins; None: it is over already, cancelled, or `Refused` as RFC 3261 wants."""
         asked = called.asked
         if not self._outside.decide(called):
             return None
@@ -141,7 +144,10 @@ class UserAgent:
             self._served[asked.key] = session
             self._errands.invited(session, asked.flow)
             self._events.append(Passed(session, sent=False, message=asked.request, flow=asked.flow))
+        else:
+            self._untaken[asked.key] = asked
         self._carry(now)
+        self._untaken.pop(asked.key, None)
         return session if asked.key in self._served else None
 
     def refuse(
@@ -170,6 +176,8 @@ class UserAgent:
             answer = self._outside.unreadable(message, flow.remote.host, now)
             if answer is not None:
                 self._send(answer, flow, None)
+                if was_call(message):
+                    self._events.append(Refused(None, answer, flow))
         elif isinstance(message, Request):
             stamp(message, flow)
             heard = self._knows(message) or self._outside.lets_in(message, flow.remote.host, now)
@@ -282,6 +290,8 @@ class UserAgent:
                 self._errands.forget(invite)
             case Respond(key, response):
                 self._transactions.respond(key, response, now)
+                if (asked := self._untaken.pop(key, None)) is not None:
+                    self._events.append(Refused(asked.request, response, asked.flow))
             case _ if session is not None:
                 self._events.append(SessionSaid(session, word))
 
@@ -313,9 +323,9 @@ class UserAgent:
             self._served[asked.key] = session
         if self._outside.cancelled(asked, now) or self._sessions.receive(asked, now):
             return
-        called = self._outside.asked(asked, now)
-        if called is not None:
-            self._events.append(called)
+        told = self._outside.asked(asked, now)
+        if told is not None:
+            self._events.append(told)
 
     # -- whose a message is
 

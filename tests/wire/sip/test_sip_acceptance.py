@@ -1,6 +1,7 @@
 """What a user agent refuses because it lacks something."""
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.wire.sip.acceptance import Abilities, Refusal, refusal_of
 from gateway.wire.sip.headers import HeaderMap
@@ -65,12 +66,37 @@ def test_ack_and_cancel_require_nothing(method):
             {"Content_Type": "text/plain", "Content_Disposition": "render;handling=required"},
             Refusal(415, (("Accept", "application/sdp"),)),
         ),
+        ({"Content_Type": "application/sdp", "Content_Disposition": "Session;handling=required"}, None),
+        (
+            {"Content_Type": "application/sdp", "Content_Disposition": "frob;handling=required"},
+            Refusal(415, (("Accept", "application/sdp"),)),
+        ),
+        (
+            {"Content_Type": "application/sdp", "Content_Disposition": "early-session"},
+            Refusal(415, (("Accept", "application/sdp"),)),
+        ),
+        ({"Content_Type": "application/sdp", "Content_Disposition": "frob;handling=optional"}, None),
+        (
+            {"Content_Type": "application/sdp", "Content_Disposition": ";;"},
+            Refusal(400, reason="Content-Disposition: No token"),
+        ),
         ({}, Refusal(400, reason="Missing Content-Type")),
         ({"Content_Type": "sdp"}, Refusal(400, reason="Content-Type: No media type")),
     ],
 )
 def test_a_body_is_of_a_type_that_is_taken(headers, refusal):
     assert refusal_of(asked(body=b"x", **headers), VOICE) == refusal
+
+
+@pytest.mark.parametrize("disposition", ["render", "signal;handling=required", "Render"])
+def test_a_body_that_describes_nothing_may_be_there_to_be_rendered_or_as_a_signal(disposition):
+    pressed = asked("INFO", body=b"5", Content_Type="application/dtmf", Content_Disposition=disposition)
+
+    assert refusal_of(pressed, replace(VOICE, content_types=("application/dtmf",))) is None
+
+
+def test_a_bye_may_carry_anything():
+    assert refusal_of(asked("BYE", body=b"x", Content_Type="text/plain"), VOICE) is None
 
 
 def test_a_type_without_a_body_does_not_matter():

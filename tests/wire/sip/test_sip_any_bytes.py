@@ -88,7 +88,7 @@ def check(data: bytes) -> None:
         parse_datagram(response_to(message, 200, to_tag="t").encode())
         parse_datagram(cancel_for(message).encode())
         parse_datagram(ack_for(message, response_to(message, 486, to_tag="t")).encode())
-        message.headers[fields.VIA][0].stamped("192.0.2.1", 5060)
+        message.headers[fields.VIAS].top.stamped("192.0.2.1", 5060)
     else:
         assert isinstance(message, Response)
 

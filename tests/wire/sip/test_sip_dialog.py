@@ -90,6 +90,17 @@ def test_a_response_without_a_contact_leaves_the_uri_that_was_called():
     assert str(asked(Contact="").target) == "sip:bob@example.com"
 
 
+@pytest.mark.parametrize("contact", ["<sip:bob@192.0.2.1:0>", '"Bob <sip:bob@192.0.2.1>', "<>"])
+def test_a_response_with_a_contact_that_nobody_can_read_leaves_the_uri_that_was_called(contact: str):
+    assert str(asked(Contact=contact).target) == "sip:bob@example.com"
+
+
+def test_of_a_route_that_cannot_be_read_whole_the_rest_is_gone_by():
+    dialog = asked(Record_Route="<sip:near.example;lr>, <sip:lost.example:0;lr>, <sip:far.example;lr>")
+
+    assert routes(dialog.request("BYE")) == ["<sip:far.example;lr>", "<sip:near.example;lr>"]
+
+
 def test_an_invite_without_a_contact_leaves_the_uri_that_it_says_it_is_from():
     assert str(served(Contact="", From="<sip:anna@example.com>").target) == "sip:anna@example.com"
 

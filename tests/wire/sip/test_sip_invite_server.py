@@ -34,6 +34,37 @@ def test_an_invite_without_an_offer_asks_us_for_one():
     assert call.told == [Offered(None, call.invite)]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Disposition": "frob;handling=optional"},
+        {"Content_Disposition": "early-session;handling=optional"},
+        {"Content_Disposition": "session;handling=optional", "Content_Encoding": "gzip"},
+    ],
+)
+def test_an_offer_that_may_be_ignored_and_is_not_understood_is_none(headers: dict[str, str]):
+    call = Called(headers=headers)
+
+    assert call.told == [Offered(None, call.invite)]
+
+
+@pytest.mark.parametrize("disposition", ["frob", "frob;handling=required", "early-session", "icon", "render"])
+def test_a_description_that_is_for_something_else_gets_415(disposition: str):
+    call = Called(headers={"Content_Disposition": disposition})
+
+    assert call.said == ["415 INVITE"]
+    assert call.peer.responses(415)[0].headers["Accept"] == "application/sdp"
+
+
+def test_an_answer_for_something_else_in_an_ack_is_none():
+    call = Called(b"")
+    call.does("accept", b"offer", call.now)
+
+    call.asks("ACK", number=101, body=b"answer", Content_Disposition="early-session", Content_Encoding="a b")
+
+    assert call.said == ["200 INVITE", "BYE"]
+
+
 def test_ringing_is_said_again_every_minute():
     call = Called()
 

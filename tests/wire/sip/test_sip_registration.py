@@ -326,6 +326,19 @@ def test_two_gateways_do_not_try_at_the_same_time():
     assert len(pauses_s) == 10
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["<sip:100@192.0.2.9:0>", "<sip:100@[fe80::1%eth0]>", "<sip:100@h;rinstance={a}>", '"a <sip:a@h>', "*"],
+)
+def test_a_contact_of_another_phone_that_nobody_can_read_does_not_matter(other: str):
+    registrar = Registrar().begun()
+    ours = f"{registrar.registration.contact};expires=60"
+
+    events = registrar.says(200, 0.0, ("Contact", f"{other};expires=30"), ("Contact", ours))
+
+    assert events == [Registered(60)]
+
+
 def test_a_registrar_that_asks_for_a_pause_gets_it():
     registrar = Registrar().begun()
 

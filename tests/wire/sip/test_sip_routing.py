@@ -204,6 +204,22 @@ def test_who_is_on_our_side_of_the_nat_is_told_our_own_address():
 
 
 @pytest.mark.parametrize(
+    ("outside", "ours", "theirs"),
+    [
+        ("203.0.113.1", "2001:db8::1", "2001:db8:1::2"),
+        ("2001:db8::7", "192.0.2.1", "198.51.100.2"),
+    ],
+)
+def test_who_speaks_another_version_of_ip_is_told_our_own_address(outside, ours, theirs):
+    addresses = Addresses({"UDP": 5060}, external_host=outside)
+    flow = Flow("UDP", Address(ours, 5060), Address(theirs, 5060))
+
+    assert addresses.advertised(flow) == (ours, 5060)
+    assert addresses.via(flow, "z9hG4bK1").host == ours
+    assert ours in str(addresses.contact(flow, None))
+
+
+@pytest.mark.parametrize(
     ("transport", "secure", "contact"),
     [
         ("UDP", False, "<sip:gw@192.0.2.1:5060>"),

@@ -28,6 +28,56 @@ def test_a_bye_ends_the_call_for_who_gets_it():
     assert ended.reasons == (Reason("Q.850", 31, "Normal, unspecified"),)
 
 
+def test_a_bye_with_an_odd_contact_ends_the_call():
+    call = Called().answered()
+
+    call.asks("BYE", Contact="<sip:odd@192.0.2.1:0>")
+
+    assert call.said == ["200 BYE"]
+    assert call.ended == ("hung up", False)
+
+
+def test_a_bye_ends_the_call_whatever_is_in_it():
+    call = Called().answered()
+
+    call.asks("BYE", body=b"x", body_type="x/y")
+
+    assert call.said == ["200 BYE"]
+    assert call.ended == ("hung up", False)
+
+
+def test_a_bye_that_requires_what_we_have_not_is_to_come_again_without():
+    call = Called().answered()
+
+    call.asks("BYE", Require="foo")
+    call.asks("BYE")
+
+    assert call.said == ["420 BYE", "200 BYE"]
+    assert call.peer.responses(420)[0].headers["Unsupported"] == "foo"
+    assert call.ended == ("hung up", False)
+
+
+def test_a_200_to_our_bye_ends_it_whatever_contact_it_has():
+    call = Called().answered()
+    call.does("hang_up", call.now)
+
+    call.answers(call.peer.requests("BYE")[0], 200, contact="<sip:odd@192.0.2.1:0>")
+    call.at(40.0)
+
+    assert call.said == ["BYE"]
+
+
+def test_an_ack_with_an_odd_date_is_one():
+    call = Called()
+    call.does("accept", b"answer", call.now)
+
+    call.asks("ACK", number=101, Date="Mon Nov 23 2026")
+    call.at(40.0)
+
+    assert call.times("200 INVITE") == [0.0]
+    assert call.ended is None
+
+
 def test_byes_that_cross_both_get_200():
     call = Calling().answered()
     call.does("hang_up", 0.0)

@@ -74,8 +74,9 @@ def test_an_info_of_a_package_gets_469():
     call = Called().answered()
 
     call.asks("INFO", Info_Package="foo")
+    call.asks("INFO", Info_Package="foo", body=b"x", body_type="x/foo", Content_Disposition="Info-Package")
 
-    assert call.said == ["469 INFO"]
+    assert call.said == ["469 INFO", "469 INFO"]
 
 
 @pytest.mark.parametrize(("status", "ended"), [(200, None), (415, None), (481, ("lost", False))])

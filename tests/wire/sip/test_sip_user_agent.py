@@ -3,6 +3,8 @@
 from random import Random
 from typing import Any
 
+import msgspec
+
 from gateway.wire.sip.digest import DigestClient
 from gateway.wire.sip.endpoint import Endpoint
 from gateway.wire.sip.flow import Address, Flow
@@ -10,7 +12,7 @@ from gateway.wire.sip.message import Request, Response
 from gateway.wire.sip.options import options_request
 from gateway.wire.sip.session_words import AnswerCame, Confirmed, Ended, Offered, Progressed
 from gateway.wire.sip.uri import SipUri
-from gateway.wire.sip.user_agent import Called, Passed, Send, SessionSaid
+from gateway.wire.sip.user_agent import Called, Passed, Refused, Send, SessionSaid
 from tests.wire.sip.sip_agents import Agent, Network
 from tests.wire.sip.sip_peer import Line
 
@@ -88,6 +90,33 @@ def test_a_call_is_made_taken_and_ended():
     ]
     assert kinds(two.anna) == [AnswerCame, Confirmed, Ended]
     assert kinds(two.bob) == [Offered, Confirmed, Ended]
+    assert two.is_idle
+
+
+def test_a_call_that_is_refused_without_asking_anybody_is_told_once_whatever_comes_again():
+    two = Two()
+    two.network.loses = lambda sent: sent.what == "ACK"
+
+    two.anna.call(two.bob.address.uri, rows=(("Require", "100rel"),))
+    two.run(3.0)
+
+    (refused,) = [each for each in two.bob.events if isinstance(each, Refused)]
+    assert refused.response.status == 420
+    assert len([each for each in two.network.passed if each.what == "420 INVITE"]) > 1
+    assert Called not in [type(each) for each in two.bob.events]
+    assert two.is_idle
+
+
+def test_a_call_that_no_session_can_take_is_told_behind_its_call():
+    two = Two()
+    two.anna.endpoint = msgspec.structs.replace(two.anna.endpoint, expires_s=None)
+
+    two.anna.call(two.bob.address.uri, rows=(("Session-Expires", "5"),))
+    two.run()
+
+    refused = [each.response.status for each in two.bob.events if isinstance(each, Refused)]
+    assert [type(each) for each in two.bob.events] == [Called, Refused]
+    assert refused == [422]
     assert two.is_idle
 
 
