@@ -124,6 +124,8 @@ def test_a_range_of_ports_has_room_for_so_many_calls(text: str, pairs: int):
         ("SIP__LISTEN", "udp:239.1.1.1:5060", "expected an IP address of this machine"),
         ("SIP__LISTEN", "udp:[ff02::1]:5060", "expected an IP address of this machine"),
         ("SIP__LISTEN", "udp:255.255.255.255:5060", "expected an IP address of this machine"),
+        ("SIP__LISTEN", "udp:[fe80::1%lo]:5060", "expected an IP address of this machine"),
+        ("SIP__EXTERNAL_HOST", "fe80::1%eth0", "expected the IP address that the outside reaches"),
         ("SIP__LISTEN", "tls:192.0.2.1:65536", "expected a port up to 65535"),
         ("SIP__EXTERNAL_HOST", "gateway.example", "expected the IP address that the outside reaches"),
         ("SIP__EXTERNAL_HOST", "0.0.0.0", "expected the IP address that the outside reaches"),
@@ -201,6 +203,14 @@ def test_ports_are_a_text_and_no_number(elsewhere: Path):
     path.write_text("[sip]\nrtp_ports = 0\n")
 
     assert error(path) == f"{path}:2: sip.rtp_ports = 0: expected a text in quotes"
+
+
+def test_a_table_that_is_none_is_refused_beside_variables_of_its_keys(elsewhere: Path):
+    path = elsewhere / "mine.toml"
+    path.write_text("trunks = 5\n")
+
+    assert error(GATEWAY_TRUNKS__ACME="x", **TRUNK) == 'GATEWAY_TRUNKS__ACME = "x": expected a table'
+    assert error(path, **TRUNK) == f"{path}:1: trunks = 5: expected a table"
 
 
 @pytest.mark.parametrize(("text", "right"), [("trunks = 5", "trunks = 5"), ("[[trunks]]", "trunks = [{}]")])

@@ -103,9 +103,10 @@ def _variables(kind: type[Any], environ: Iterable[str]) -> list[str]:
 
 def _put(table: dict[str, Any], sections: Iterable[str], key: str, value: Variable) -> None:
     for section in sections:
-        if not isinstance(table.get(section), dict):
-            table[section] = {}  # the environment wins; what stood here was no table
-        table = table[section]
+        inner = table.setdefault(section, {})
+        if not isinstance(inner, dict):
+            return  # no table, and told so: nothing can be put into it
+        table = inner
     table[key] = value
 
 

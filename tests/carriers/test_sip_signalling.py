@@ -193,11 +193,12 @@ def test_a_call_that_was_taken_cannot_be_refused():
     assert line.us.call.ended is None
 
 
-def test_a_call_that_they_cancel_is_over_with_their_words():
+@pytest.mark.parametrize("number", ["+15551230001", "1-555-123-0001", "(555) 123 0001", "555.123.0001"])
+def test_a_call_that_they_cancel_is_over_with_their_words_and_without_their_numbers(number: str):
     line = Line()
     line.asked_by(offer_of(3))
 
-    line.raw_does("hang_up", line.network.now, (Reason("Q.850", 16, "Gone to +15551230001"),))
+    line.raw_does("hang_up", line.network.now, (Reason("Q.850", 16, f"Gone to {number}"),))
 
     assert line.us.heard(CallOver) == [CallOver(why="cancelled", cause=16, text="Gone to …")]
 

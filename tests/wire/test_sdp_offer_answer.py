@@ -124,7 +124,14 @@ def test_every_medium_has_its_answer_in_its_place():
 
 def test_a_medium_that_is_refused_anyway_need_not_be_right():
     offer = description(
-        *("m=video 5000 RTP/AVP", "m=video 5002 RTP/AVP 97", "c=IN IP4", "m=audio 0 RTP/AVP", "c=none"),
+        *(
+            "m=video 5000 RTP/AVP",
+            "m=video 5002 RTP/AVP 97",
+            "c=IN IP4",
+            "m=audio 0 RTP/AVP",
+            "c=none",
+            "m=video x RTP/AVP 97",
+        ),
         *ASTERISK,
     )
 
@@ -134,6 +141,7 @@ def test_a_medium_that_is_refused_anyway_need_not_be_right():
         ("video", 0, ("0",)),
         ("video", 0, ("97",)),
         ("audio", 0, ("0",)),
+        ("video", 0, ("97",)),
         ("audio", 10_000, ("0", "101")),
     ]
 

@@ -86,7 +86,7 @@ class Listen(NamedTuple):
             address = ip_address(found[2].strip("[]"))
         except ValueError:
             raise ValueError(_EXPECTED_HOST) from None
-        if _is_many(address):
+        if _is_many(address) or _has_zone(address):
             raise ValueError(_EXPECTED_HOST)
         return cls(transport, str(address), port)
 
@@ -150,7 +150,7 @@ def read_ip_address(text: str) -> str:
         address = ip_address(text)
     except ValueError:
         address = None
-    if address is None or address.is_unspecified or _is_many(address):
+    if address is None or address.is_unspecified or _is_many(address) or _has_zone(address):
         raise ValueError("expected the IP address that the outside reaches this machine by, as 203.0.113.7")
     return str(address)
 
@@ -158,6 +158,11 @@ def read_ip_address(text: str) -> str:
 def _is_many(address: IPv4Address | IPv6Address) -> bool:
     """Whether more than one machine is there."""
     return address.is_multicast or address == _BROADCAST
+
+
+def _has_zone(address: IPv4Address | IPv6Address) -> bool:
+    """It means something on one machine alone (RFC 4007 §11.2), and has no place in a SIP message."""
+    return isinstance(address, IPv6Address) and address.scope_id is not None
 
 
 def read_address(text: str) -> SipUri:

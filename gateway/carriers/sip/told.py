@@ -20,7 +20,8 @@ _MOST_CAUSE: Final = 127
 _MOST_CHARS: Final = 120
 _MOST_DIGIT_CHARS: Final = 8
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]+")
-_LONG_NUMBER: Final = re.compile(r"\+?\d+\*\*\d\d|\d{5,}")  # masked as in the log, or not known for one there
+# Masked as in the log, or not known for one there; people write them in groups.
+_LONG_NUMBER: Final = re.compile(r"\+?\(?\d(?:[\d*]{4,}|(?:[-. ()]{0,2}[\d*]){6,})")
 # Only from where a word begins, and without a way back: a long line costs no more than its length.
 _SOMEBODY: Final = re.compile(r"(?<![^\s<>\"',;=@])[^\s<>\"',;=@]*+@[^\s<>\"',;]*+")
 _SIGNAL: Final = re.compile(rb"^[ \t]*signal[ \t]*=[ \t]*([^\s;]+)", re.IGNORECASE | re.MULTILINE)

@@ -153,13 +153,16 @@ def _media(lines: list[_Line]) -> Media:
     words = lines[0].value.split()
     if not 3 <= len(words) <= 3 + _MOST_FORMATS:
         raise RemoteProtocolError("m= is not a kind, a port, a protocol and formats")
-    kind, port = words[0].lower(), _port(words[1].partition("/")[0])
+    kind = words[0].lower()
+    port = _port(words[1].partition("/")[0])
+    if port is None and kind == "audio":
+        raise RemoteProtocolError("m= with a port that is none")
     may_be_taken = kind == "audio" and port != 0
     if may_be_taken and len(words) == 3:
         raise RemoteProtocolError("m= without formats")
     return Media(
         kind=kind,
-        port=port,
+        port=port or 0,
         protocol=words[2],
         formats=tuple(words[3:]),
         address=_address(lines) if may_be_taken else _readable_address(lines),
@@ -174,10 +177,8 @@ def _media(lines: list[_Line]) -> Media:
     )
 
 
-def _port(text: str) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) > _MOST_PORT:
-        raise RemoteProtocolError("m= with a port that is none")
-    return int(text)
+def _port(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) and int(text) <= _MOST_PORT else None
 
 
 def _encodings(lines: list[_Line]) -> Iterator[tuple[int, Encoding]]:

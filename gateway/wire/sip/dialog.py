@@ -178,8 +178,13 @@ class Dialog:
         self.target = _readable_contact(message.headers) or self.target
 
     def confirm(self, response: Response) -> None:
-        """Take the 2xx to the INVITE that began an early dialog: its route set is the one that counts. §13.2.2.4."""
-        self.routes = _routers(response.headers[READABLE_RECORD_ROUTE])[::-1]
+        """Take the 2xx to the INVITE that began an early dialog: its route set is the one that counts. §13.2.2.4.
+
+        One that nobody can read does not: then the way is known from before.
+        """
+        routes = _routers(response.headers[READABLE_RECORD_ROUTE])[::-1]
+        if routes or RECORD_ROUTE not in response.headers:
+            self.routes = routes
 
     # -- theirs
 

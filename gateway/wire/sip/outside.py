@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from gateway.wire.sip.acceptance import Abilities, refusal_of
 from gateway.wire.sip.agent_words import Called, Refused
+from gateway.wire.sip.backoff import readable
 from gateway.wire.sip.endpoint import Rows
 from gateway.wire.sip.errors import SipSyntaxError
 from gateway.wire.sip.fields import TO
@@ -182,5 +183,6 @@ def was_call(error: SipSyntaxError) -> bool:
     """Whether what could not be read would have begun a call, as far as can be seen."""
     if error.headers is None:
         return False
-    method, to = (error.headers.get(name) or "" for name in ("CSeq", "To"))
-    return method.rstrip().endswith("INVITE") and "tag=" not in to
+    to = readable(error.headers, TO)
+    is_invite = (error.headers.get("CSeq") or "").rstrip().endswith("INVITE")
+    return is_invite and (to is None or to.tag is None)

@@ -23,6 +23,8 @@ _BODIES: Final = {
     "NOTIFY": ("message/sipfrag",),
 }
 
+_EXTENSION_REQUIRED: Final = 420
+
 
 class Requests:
     def __init__(
@@ -51,9 +53,10 @@ class Requests:
             common.respond(key, request, 469, (("Recv-Info", ""),), reason="Bad Info Package")
             return True
         refusal = refusal_of(request, self._abilities_for(request.method))
-        if refusal is not None:
-            common.words.append(Respond(key, common.endpoint.refusal(request, refusal, common.tag)))
-        return refusal is not None
+        if refusal is None or (request.method == "BYE" and refusal.status != _EXTENSION_REQUIRED):
+            return False  # no call goes on because its BYE was odd
+        common.words.append(Respond(key, common.endpoint.refusal(request, refusal, common.tag)))
+        return True
 
     def notified(self, key: ServerKey, request: Request, now: float) -> None:
         """A NOTIFY came, which may be after the session is over."""

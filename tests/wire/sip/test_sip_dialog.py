@@ -200,6 +200,14 @@ def test_the_2xx_says_which_route_counts():
     assert routes(dialog.request("BYE")) == ["<sip:taken.example;lr>"]
 
 
+def test_a_2xx_whose_route_nobody_can_read_leaves_that_of_before():
+    dialog = asked(Record_Route="<sip:early.example;lr>")
+
+    dialog.confirm(response(Record_Route="<sip:taken.example:0;lr>"))
+
+    assert routes(dialog.request("BYE")) == ["<sip:early.example;lr>"]
+
+
 # -- the way
 
 

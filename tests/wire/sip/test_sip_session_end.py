@@ -57,6 +57,15 @@ def test_a_bye_that_requires_what_we_have_not_is_to_come_again_without():
     assert call.ended == ("hung up", False)
 
 
+def test_a_bye_whose_wishes_nobody_can_read_ends_the_call():
+    call = Called().answered()
+
+    call.asks("BYE", Require="a b")
+
+    assert call.said == ["200 BYE"]
+    assert call.ended == ("hung up", False)
+
+
 def test_a_200_to_our_bye_ends_it_whatever_contact_it_has():
     call = Called().answered()
     call.does("hang_up", call.now)
