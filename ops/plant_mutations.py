@@ -422,7 +422,7 @@ MUTATIONS = (
     Mutation(
         "end: the goodbye is not heard out",
         "calls/core.py",
-        "and self._downlink.silent(now)",
+        "and self._downlink.silent(now, ticked=ticked)",
         "",
     ),
 )

@@ -337,7 +337,7 @@ class Conversation:
             and not self._tools.running
             and self._sessions.talking.ready
             and not self._downlink.parked
-            and self._downlink.silent(now)
+            and self._downlink.silent(now, ticked=True)
         )
 
     def _lose(self, how: str, detail: str, now: float, *, retry_after_s: float = 0.0) -> None:

@@ -92,7 +92,7 @@ class CallCore:
                     self._conversation.advance(now)
             case _:
                 assert_never(port)
-        self._settle(now)
+        self._settle(now, ticked=port == "tick")
 
     def drain(self) -> list[c.Output]:
         """What came of the inputs since the last call of this method, in order."""
@@ -272,7 +272,7 @@ class CallCore:
 
     # -- after every input
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: float, *, ticked: bool) -> None:
         self._settle_leg(now)
         talk = self._conversation
         if self._downlink is not None and self.ended is None:
@@ -282,7 +282,7 @@ class CallCore:
                 if self._conversation is not None:
                     self._conversation.sent(now)
                 self._settle_leg(now)
-            if self._then is not None and self._clip is None and self._downlink.silent(now):
+            if self._then is not None and self._clip is None and self._downlink.silent(now, ticked=ticked):
                 self._go_on()
         if self._conversation is not None:
             self._conversation.flush()

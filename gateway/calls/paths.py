@@ -113,6 +113,7 @@ class Downlink:
         """Send nothing, for nobody listens, and keep what was not heard."""
         self.parked = True
         self._stop(now)
+        self.ledger.deafen()
 
     def unpark(self) -> None:
         """Go on where the agent was parked."""
@@ -150,13 +151,16 @@ class Downlink:
         """The caller hears the agent now."""
         return now < self._playout.ends_at
 
-    def silent(self, now: float) -> bool:
-        """All was played, and the leg has said so; it is not waited for much longer than that."""
+    def silent(self, now: float, *, ticked: bool) -> bool:
+        """All was played, and the leg has said so; it is not waited for much longer than that.
+
+        `ticked`: the leg knows what time it is. Where the machine has stalled, it may still have what was played long ago.
+        """
         if self.sounding(now) or self._playout.queued_ms >= FRAME_MS:
             return False
         # The rest of an item that the voice does not complete is not waited for either.
         complete = not self._playout.queued_ms
-        return (self.ledger.all_heard and complete) or now >= self._playout.ends_at + _CONFIRM_S
+        return (self.ledger.all_heard and complete) or (ticked and now >= self._playout.ends_at + _CONFIRM_S)
 
     def _stop(self, now: float) -> None:
         self._run_dry(now)

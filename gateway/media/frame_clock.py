@@ -18,7 +18,7 @@ class FrameClock:
     def __init__(self) -> None:
         self.due: int | None = None
         self._made_up = False
-        self._spare = FRAME_SAMPLES  # the earliest tick is at most a frame earlier than the first
+        self._spare = 2 * FRAME_SAMPLES  # the first tick may be anywhere between two others, and late besides
 
     def tick(self, now: float) -> int:
         """How many frames are due, the first of them at `due` as it was before. The first tick stands for one."""

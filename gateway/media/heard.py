@@ -95,6 +95,10 @@ class HeardLedger:
             inside_ms = max(from_ms - span.start_ms, 0.0) // _FRAME_MS * _FRAME_MS
             span.item.sent_ms = min(span.item_ms + inside_ms, span.item.received_ms)
 
+    def deafen(self) -> None:
+        """Nobody listens any more: of what was sent, nothing more is heard than what surely was."""
+        self._open.clear()
+
     def cut(self) -> list[ItemHeard]:
         """What is not heard by now never will be. Returns the items that lost audio."""
         cut = [item for item in self._items.values() if item.low_ms < item.received_ms]

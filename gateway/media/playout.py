@@ -51,7 +51,7 @@ class Playout:
         self._queued_bytes = 0
         self._unheard: deque[_Sent] = deque()
         self._sent_ms = 0
-        self._heard_ms = 0
+        self._heard_ms = 0  # or surely played, told or not
         self.held = False
         self.ends_at = 0.0
 
@@ -104,14 +104,13 @@ class Playout:
 
     def heard(self, low_ms: float) -> None:
         """The far end has played all before `low_ms` of the axis of what was sent."""
-        self._heard_ms = int(low_ms)
+        self._heard_ms = max(self._heard_ms, int(low_ms))
         while self._unheard and self._unheard[0].end_ms <= low_ms:
             self._unheard.popleft()
 
     def run_dry(self, high_ms: float) -> None:
         """The far end has played all that it can have played, before `high_ms`: nothing of that goes back."""
-        while self._unheard and self._unheard[0].end_ms <= high_ms:
-            self._unheard.popleft()
+        self.heard(high_ms)
 
     def delayed(self, queued_ms: float, now: float) -> None:
         """So much of what was sent is yet to be played."""

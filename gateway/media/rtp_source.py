@@ -11,6 +11,7 @@ __all__ = ["RtpSource"]
 _MIN_SEQUENTIAL: Final = 2
 # So long the present source has to be silent before another may take its place: the jitter of a busy line.
 _SILENT_S: Final = 0.1
+_MOST_CANDIDATES: Final = 4
 _MAX_DROPOUT: Final = 3000
 _MAX_MISORDER: Final = 100
 
@@ -30,8 +31,8 @@ class RtpSource:
         self.restarts = 0
         self._first = 0
         self._expected_before = 0
-        self._candidate: tuple[int, int] | None = None  # its SSRC, and the sequence number that proves it
-        self._proof = 0
+        # Who has still to prove himself, by SSRC: the sequence number that he goes on with, and his packets in a row.
+        self._candidates: dict[int, tuple[int, int]] = {}
         self._accepted_at = 0.0
 
     @property
@@ -62,21 +63,23 @@ class RtpSource:
         step = sequence_step(packet.sequence, self.highest & 0xFFFF)
         if not -_MAX_MISORDER < step < _MAX_DROPOUT:
             return self._proven(packet, present=False)
-        self._candidate = None
+        self._candidates.clear()
         if step > 0:
             self.highest += step
         return True
 
     def _proven(self, packet: RtpPacket, *, present: bool) -> bool:
         """Whether it is the new source's. Not while the `present` one is there."""
-        candidate = (packet.ssrc, packet.sequence)
-        self._proof = self._proof + 1 if candidate == self._candidate else 1
-        self._candidate = (packet.ssrc, packet.sequence + 1 & 0xFFFF)
-        if self._proof < _MIN_SEQUENTIAL or present:
+        expected, proof = self._candidates.pop(packet.ssrc, (packet.sequence, 0))
+        proof = proof + 1 if packet.sequence == expected else 1
+        if proof < _MIN_SEQUENTIAL or present:
+            self._candidates[packet.ssrc] = (packet.sequence + 1 & 0xFFFF, proof)
+            if len(self._candidates) > _MOST_CANDIDATES:
+                del self._candidates[next(iter(self._candidates))]
             return False
         self.restarts += self.ssrc is not None
         self._expected_before += self._expected_now
         self.ssrc = packet.ssrc
         self.highest = self._first = packet.sequence
-        self._candidate = None
+        self._candidates.clear()
         return True

@@ -175,10 +175,10 @@ def test_a_leg_that_confirms_is_silent_when_it_has_confirmed():
     path.add("i1", bytes(8 * 100), PHONE)
     path.pump(0.0)
 
-    assert not path.silent(0.5)
+    assert not path.silent(0.5, ticked=True)
     path.heard(Heard(100.0, 100.0))
 
-    assert path.silent(0.5)
+    assert path.silent(0.5, ticked=True)
 
 
 def test_a_leg_that_does_not_tell_is_silent_a_second_later():
@@ -186,8 +186,8 @@ def test_a_leg_that_does_not_tell_is_silent_a_second_later():
     path.add("i1", bytes(8 * 100), PHONE)
     path.pump(0.0)
 
-    assert not path.silent(1.09)
-    assert path.silent(1.1)
+    assert not path.silent(1.09, ticked=True)
+    assert path.silent(1.1, ticked=True)
 
 
 # -- keys
@@ -261,7 +261,7 @@ def test_what_is_said_on_hold_waits():
 
     assert not path.pump(1.0)
     assert path.speaking(1.0)
-    assert not path.silent(100.0)
+    assert not path.silent(100.0, ticked=True)
 
     path.unpark()
 
@@ -357,6 +357,40 @@ def test_what_was_not_heard_is_played_once_more_from_its_frame_on():
 
     assert line.audio[sent:] == EVERY_CODE[60 * 8 :]
     assert not path.held
+
+
+def test_what_was_under_way_when_a_hold_came_never_becomes_heard():
+    line = Line()
+    path = downlink(line)
+    path.add("i1", EVERY_CODE, PHONE)
+    path.finish("i1")
+    path.pump(0.0)
+    path.heard(Heard(100, 160))
+    path.pump(0.2)
+
+    path.park(0.2)
+    path.unpark()
+    path.add("i2", EVERY_CODE, PHONE)
+    path.pump(0.2)
+    path.heard(Heard(240, 320))
+
+    assert (path.ledger.item("i1").low_ms, path.ledger.item("i2").low_ms) == (100, 80)
+
+
+def test_what_a_stall_let_be_played_in_part_goes_on_where_the_ledger_says():
+    line = Line(lead_ms=80)
+    path = downlink(line)
+    path.add("i1", EVERY_CODE, PHONE)
+    path.finish("i1")
+    path.pump(0.0)
+    path.heard(Heard(20, 40))  # of the 80 ms that the leg was given, it has sent no more
+
+    path.hold(0.5)
+    path.resume()
+    path.pump(0.5)
+
+    assert line.played[-1] == EVERY_CODE[320:960]
+    assert path.ledger.item("i1").sent_ms == 120
 
 
 def test_what_came_while_it_was_held_plays_behind_what_was_held():

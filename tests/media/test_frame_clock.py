@@ -1,5 +1,6 @@
 """Frames by the clock, whatever the ticks do."""
 
+import random
 from itertools import accumulate
 
 from hypothesis import example, given
@@ -47,6 +48,14 @@ def test_ticks_on_the_heels_of_a_late_one_do_not_make_time_run_faster():
         total += clock.tick(now)
 
     assert abs(total - now / FRAME_S) <= 2
+
+
+def test_a_first_frame_that_is_late_in_its_slot_leaves_a_frame_to_every_tick():
+    rng = random.Random(1)
+    late = [0.0003, 0.0004, *(0.02 * slot + rng.uniform(0, 0.0006) for slot in range(1, 300))]
+    clock = FrameClock()
+
+    assert {clock.tick(now) for now in late} == {1}
 
 
 @given(st.lists(st.floats(-0.015, 0.015), min_size=1, max_size=300))

@@ -105,6 +105,13 @@ def test_two_sources_on_a_line_with_jitter_do_not_take_turns():
     assert source.restarts == 0
 
 
+def test_of_two_that_begin_at_once_one_is_listened_to():
+    source = RtpSource()
+    both = [one for n in range(50) for one in (packet(1 + n), packet(701 + n, ssrc=2))]
+
+    assert accepted(source, *both) == [2 + n for n in range(49)]
+
+
 def test_late_packets_of_a_source_that_has_gone_do_not_bring_it_back():
     source = proven(100)
     accepted(source, *(packet(7 + n, ssrc=2) for n in range(10)), from_s=0.14)

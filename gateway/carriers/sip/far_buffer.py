@@ -69,7 +69,9 @@ class FarBuffer:
 
     def clear(self, now: float, *, listens: bool = True) -> None:
         """Nothing more is sent of what came before. Not `listens`: nor is what was sent heard to its end."""
-        self.advance(now)
-        if self._waiting and listens:
-            self._low_ms = max(self._low_ms, self._sent_ms - _FRAME_MS)
+        if listens:
+            self.advance(now)
+            if self._waiting:
+                self._low_ms = max(self._low_ms, self._sent_ms - _FRAME_MS)
+        # Or else he may have stopped long ago, where that was read late.
         self._waiting.clear()

@@ -93,8 +93,7 @@ class LegStream:
             else:
                 packets.append(self._packet(media, now))
             late -= FRAME_SAMPLES
-        left = len(self._waiting)
-        self.delayed = left > 0 and waited - left < self.passed and not held
+        self.delayed = waited > 0 and waited - len(self._waiting) < self.passed and not held
         return packets
 
     def _packet(self, media: MediaAgreed, now: float) -> RtpPacket:
