@@ -68,6 +68,7 @@ async def run_process(
             dialplan=dialplan,
             backends=voice.backends,
             synthesize=voice.synthesize,
+            voice_loaded=voice.loaded,
             run_blocking=run_in_thread,
             run_tool_blocking=functools.partial(run_in_thread, limiter=trio.CapacityLimiter(_MOST_TOOLS)),
             metrics=metrics,

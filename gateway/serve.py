@@ -56,7 +56,7 @@ class Parts:
     `backends`: the voices in the order in which a call tries them. `synthesize(text, voice)`: PCM16 at
     24 000 Hz, raises `RequestFailed`. `watch`: sees every fact of every call. `client`: for Twilio's REST API;
     None: calls are ended by TwiML alone. `run_tool_blocking`: for the plain functions of a plan, which may
-    hang; None: as `run_blocking`.
+    hang; None: as `run_blocking`. `voice_loaded`: what doors wait for before they open.
     """
 
     dialplan: Dialplan
@@ -67,6 +67,7 @@ class Parts:
     log: structlog.typing.FilteringBoundLogger
     client: httpx.AsyncClient | None = None
     run_tool_blocking: RunBlocking | None = None
+    voice_loaded: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
     watch: Watch = lambda _call, _fact: None
 
 
@@ -125,6 +126,7 @@ class Gateway:
                 plumbing.start_soon(backend.run)
             plumbing.start_soon(self.supervisor.flush)
             plumbing.start_soon(watch_loop, self._metrics, self._log)
+            await self._parts.voice_loaded()
             async with trio.open_nursery() as self._calls, trio.open_nursery() as self._doors:
                 if self.sip is not None:  # last: who calls at once finds a place among the calls
                     await plumbing.start(self.sip.run)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit
 
 import msgspec
+import trio
 
 from gateway.config import ConfigError, Secret
 from gateway.config.shape import no_such
@@ -24,12 +25,14 @@ class Voice:
     """The first of `backends` answers; where it cannot, the next one does.
 
     `synthesize(text, voice)` gives PCM16 at 24 000 Hz, or raises `RequestFailed`. `synthesizer`: what speaks for
-    it, where it is none of the backends; it has to run too. `says`: which voices they are, for people.
+    it, where it is none of the backends; it has to run too. `loaded`: waits for what has to be loaded first, once they
+    run. `says`: which voices they are, for people.
     """
 
     backends: tuple[VoiceBackend, ...]
     synthesize: Callable[[str, str | None], Awaitable[bytes]]
     synthesizer: VoiceBackend | None
+    loaded: Callable[[], Awaitable[None]]
     says: str
 
 
@@ -65,10 +68,10 @@ def choose_voice(
     says = "; else ".join([_says(names[0], settings), *names[1:]])
     for backend in backends:
         if isinstance(backend, EmbeddedBackend):
-            return Voice(backends, _speech_of(backend), None, says)
+            return Voice(backends, _speech_of(backend), None, backend.loaded, says)
     speaking = needs_synthesizer(dialplan)
     if not speaking:
-        return Voice(backends, _mute, None, says)
+        return Voice(backends, _mute, None, trio.lowlevel.checkpoint, says)
     if missing is not None:
         plan, file = speaking[0]
         raise PlanError(
@@ -76,7 +79,7 @@ def choose_voice(
         )
     without_brain = msgspec.structs.replace(settings.embedded, brain="", brain_model="")
     synthesizer = EmbeddedBackend(without_brain, run_blocking)
-    return Voice(backends, _speech_of(synthesizer), synthesizer, says)
+    return Voice(backends, _speech_of(synthesizer), synthesizer, synthesizer.loaded, says)
 
 
 def _says(name: str, settings: VoiceSettings) -> str:

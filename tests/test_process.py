@@ -1,16 +1,21 @@
 """The process around the gateway: what keeps it from starting, and threads that nobody waits for."""
 
+import functools
 import threading
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 
 from gateway.config import ConfigError
 from gateway.demo import _settings
+from gateway.dialplan.plan import Dialplan
 from gateway.net.tasks import run_in_thread
+from gateway.serve import Gateway, Parts
 from gateway.settings import read_settings
-from gateway.testing.live import live_gateway
+from gateway.telemetry.metrics import Metrics
+from gateway.testing.live import inline, live_gateway
 from tests.calls.puppet import Puppet
 
 PLAN = '[default]\nplan = "p"\n[plans.p]\nsteps = [{ do = "answer" }]\n'
@@ -51,6 +56,31 @@ def test_settings_that_twilio_could_not_be_served_with_are_refused(environ: dict
         read_settings(None, environ)
 
     assert str(refused.value) == told
+
+
+async def nothing_to_say(text: str, _voice: str | None) -> bytes:
+    raise AssertionError(f"nothing is to be said here: {text!r}")
+
+
+async def test_no_call_comes_in_before_the_voice_is_loaded(autojump_clock: trio.testing.MockClock):
+    settings, secrets = read_settings(None, {"GATEWAY_CALLS__FOLDER": ""})
+    loads_s, began_s = 2.0, trio.current_time()
+    parts = Parts(
+        dialplan=Dialplan(plans={}),
+        backends=(Puppet(),),
+        synthesize=nothing_to_say,
+        run_blocking=inline,
+        metrics=Metrics(),
+        log=structlog.get_logger(),
+        voice_loaded=functools.partial(trio.sleep, loads_s),
+    )
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Gateway(settings, secrets, "", parts).run)
+        started_s = trio.current_time()
+        nursery.cancel_scope.cancel()
+
+    assert started_s - began_s == loads_s
 
 
 @pytest.mark.parametrize("broken", ["a file", "a folder with a bad key"])

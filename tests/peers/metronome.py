@@ -1,5 +1,6 @@
-"""A program that does nothing but wake up every 10 ms, beside a gateway. What it is late by, no gateway can help."""
+"""A program that does nothing but wake up every 10 ms on each processor. What it is late by, no gateway can help."""
 
+import os
 import sys
 import time
 
@@ -7,6 +8,7 @@ __all__: list[str] = []
 
 _STEP_S = 0.01
 _UNFELT_S = 0.01  # half of what a packet takes
+_MOST_PROCESSORS = 8
 
 
 def _beat() -> None:
@@ -16,9 +18,19 @@ def _beat() -> None:
         time.sleep(_STEP_S)
         late_s = time.monotonic() - due_s
         if late_s > _UNFELT_S:
-            sys.stdout.write(f"{1000 * late_s:.0f}\n")
-            sys.stdout.flush()
+            os.write(sys.stdout.fileno(), f"{1000 * late_s:.0f}\n".encode())
+
+
+def _beat_everywhere() -> None:
+    """A machine that is one of many on a host may be kept from one processor and not from the others."""
+    here, *others = sorted(os.sched_getaffinity(0))[:_MOST_PROCESSORS]
+    for other in others:
+        if os.fork() == 0:
+            here = other
+            break
+    os.sched_setaffinity(0, {here})
+    _beat()
 
 
 if __name__ == "__main__":
-    _beat()
+    _beat_everywhere()

@@ -129,6 +129,25 @@ async def test_a_call_before_the_models_are_loaded_waits_a_while(autojump_clock:
             pytest.fail("connected")
 
 
+async def test_who_waits_for_the_models_goes_on_when_they_are_there_or_cannot_be_had(autojump_clock: Clock):
+    def missing() -> FakeModels:
+        raise SessionRefused("no wheel")
+
+    there, refused, never = (
+        fake_backend(FakeModels()),
+        EmbeddedBackend(EmbeddedSettings(), inline, load=missing),
+        fake_backend(FakeModels()),
+    )
+
+    async with running(there), running(refused):
+        await there.loaded()
+        await refused.loaded()
+        at_once_s = trio.current_time()
+        await never.loaded()
+
+    assert trio.current_time() - at_once_s == 20
+
+
 async def test_that_the_models_are_loaded_is_logged(autojump_clock: Clock):
     backend = fake_backend(FakeModels())
 

@@ -172,9 +172,13 @@ class EmbeddedBackend:
                 for sentence in sentences(text):
                     await self._server.speak(sentence, speech)
 
-    async def _ready(self) -> Models:
+    async def loaded(self) -> None:
+        """Wait until the models are there, or cannot be; 20 s at most. Calls that go on while they load are heard broken."""
         with trio.move_on_after(_LOADING_S):
             await self._loaded.wait()
+
+    async def _ready(self) -> Models:
+        await self.loaded()
         if self._refusal is not None:
             raise SessionRefused(str(self._refusal))
         if self._models is None:
