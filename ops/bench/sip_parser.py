@@ -54,7 +54,7 @@ INVITE = HEAD + b"Content-Type: application/sdp\r\nContent-Length: 12\r\n\r\nv=0
 ABILITIES = Abilities(methods=("INVITE",))
 FIELDS: list[Field[Any]] = [field for field in vars(fields).values() if isinstance(field, Field)]
 KINDS: list[Field[Any]] = [
-    *(fields.VIA, fields.FROM, fields.ROUTE, fields.CALL_ID, fields.CSEQ, fields.MAX_FORWARDS, fields.DATE),
+    *(fields.VIAS, fields.FROM, fields.ROUTE, fields.CALL_ID, fields.CSEQ, fields.MAX_FORWARDS, fields.DATE),
     *(fields.RETRY_AFTER, fields.REPLACES, fields.REASON, fields.REQUIRE, fields.ACCEPT, fields.EVENT),
     *(fields.SESSION_EXPIRES, fields.CONTENT_LENGTH, fields.AUTHORIZATION),
 ]

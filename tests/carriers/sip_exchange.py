@@ -33,7 +33,7 @@ from tests.carriers.fake_media_ports import FakeMediaPorts
 from tests.carriers.sip_sides import Side
 from tests.wire.sip.sip_agents import PORT, Network
 
-__all__ = ["Exchange", "Hosted", "exchange"]
+__all__ = ["Exchange", "Hosted", "exchange", "return_at_once"]
 
 US, THEM = "us", "them"
 _STEP_S = 0.005
@@ -64,6 +64,11 @@ class Hosted:
         await self.leg.finish(reason)
         self.last_words += [decode(data) for data in self.leg.last_words() if isinstance(data, str)]
         self.leg.release()
+
+
+async def return_at_once(_hosted: Hosted) -> None:
+    """A host that does nothing with its call."""
+    await trio.lowlevel.checkpoint()
 
 
 async def answer(hosted: Hosted) -> None:

@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.incoming import Refuse
 from gateway.wire.sip.digest import DigestClient
-from tests.carriers.sip_exchange import Exchange, Hosted, exchange
+from tests.carriers.sip_exchange import Exchange, exchange, return_at_once
 from tests.carriers.sip_sides import uri_of
 
 UNREADABLE = (
@@ -143,11 +142,8 @@ async def test_a_call_that_the_log_knows_of_already_is_only_counted(
 
 
 async def test_a_call_that_a_bug_ends_before_it_is_answered_is_counted(autojump_clock: MockClock):
-    async def do_nothing(_hosted: Hosted) -> None:
-        await trio.lowlevel.checkpoint()
-
     async with exchange() as ex:
-        ex.hosts = do_nothing
+        ex.hosts = return_at_once
         ex.them.calls_up("us")
         await ex.rest()
 

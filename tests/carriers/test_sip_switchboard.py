@@ -25,7 +25,7 @@ from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.uri import SipUri
 from gateway.wire.sip.values import Reason
 from tests.carriers.fake_media_ports import PROMISES, FakeMediaPorts
-from tests.carriers.sip_exchange import Exchange, Hosted, exchange
+from tests.carriers.sip_exchange import Exchange, Hosted, exchange, return_at_once
 from tests.carriers.sip_sides import uri_of
 
 CALLEE = "sip:+15551230001@them"
@@ -278,11 +278,8 @@ async def test_a_call_whose_host_breaks_is_refused_and_leaves_nothing(autojump_c
 
 
 async def test_a_call_whose_host_returns_without_a_word_is_refused(autojump_clock: MockClock):
-    async def do_nothing(_hosted: Hosted) -> None:
-        await trio.lowlevel.checkpoint()
-
     async with exchange() as ex:
-        ex.hosts = do_nothing
+        ex.hosts = return_at_once
         ex.them.calls_up("us")
         await ex.rest()
 

@@ -160,7 +160,6 @@ def _vias(rows: list[str]) -> Vias:
 
 # -- the way, the parties, the dialog -------------------------------------------------------------------
 
-VIA = _listed("Via", Via.parse)
 VIAS = Field("Via", _vias, lambda vias: [str(vias.top), *vias.others])
 FROM = _one("From", NameAddr.parse)
 TO = _one("To", NameAddr.parse)

@@ -170,6 +170,12 @@ class Transactions:
         self._carry_out(key, transaction, does)
         return bool(does)
 
+    def answer_to(self, key: ServerKey) -> Response | None:
+        """What a request of theirs was answered last; None: nothing, or it is forgotten."""
+        transaction = self._servers.get(key)
+        sent = transaction.sending if transaction is not None else None
+        return sent if isinstance(sent, Response) else None
+
     def forget(self, key: Key) -> None:
         """End a transaction without a word: what comes to it is nobody's, or, of a request of theirs, new."""
         transaction = self._find(key)

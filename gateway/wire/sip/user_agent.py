@@ -102,7 +102,6 @@ class UserAgent:
         self._errands = Errands(self._transactions, addresses, strangers, rng, paths or Paths())
         self._outside = Outside(self._transactions, abilities, rng, gate)
         self._served: dict[ServerKey, Session] = {}  # whose requests of others are
-        self._untaken: dict[ServerKey, Asked] = {}  # calls that no session could take; their answer says why
         self._outgoing: list[Outgoing] = []
         self._events: list[Event] = []
 
@@ -140,14 +139,16 @@ class UserAgent:
         if not self._outside.decide(called):
             return None
         session = self._sessions.invited(asked, endpoint, now)
-        if session is not None and session.state != OVER:
-            self._served[asked.key] = session
-            self._errands.invited(session, asked.flow)
-            self._events.append(Passed(session, sent=False, message=asked.request, flow=asked.flow))
-        else:
-            self._untaken[asked.key] = asked
+        if session is None or session.state == OVER:
+            self._carry(now)
+            response = self._transactions.answer_to(asked.key)
+            if response is not None:
+                self._events.append(Refused(asked.request, response, asked.flow))
+            return None
+        self._served[asked.key] = session
+        self._errands.invited(session, asked.flow)
+        self._events.append(Passed(session, sent=False, message=asked.request, flow=asked.flow))
         self._carry(now)
-        self._untaken.pop(asked.key, None)
         return session if asked.key in self._served else None
 
     def refuse(
@@ -290,8 +291,6 @@ class UserAgent:
                 self._errands.forget(invite)
             case Respond(key, response):
                 self._transactions.respond(key, response, now)
-                if (asked := self._untaken.pop(key, None)) is not None:
-                    self._events.append(Refused(asked.request, response, asked.flow))
             case _ if session is not None:
                 self._events.append(SessionSaid(session, word))
 

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from gateway.wire.sip.fields import VIAS
 from gateway.wire.sip.message import Request, Response
+from gateway.wire.sip.via import Via
 
 DATA = Path(__file__).parent / "data"
 
@@ -34,6 +36,12 @@ CALL_FLOWS = {
     for path in sorted((DATA / "callflows").glob("*/*.yaml"))
     for number, message in enumerate(_messages_of(path), 1)
 }
+
+
+def vias(message: Request | Response) -> list[Via]:
+    """All of them, from the topmost down."""
+    top, others = message.headers[VIAS]
+    return [top, *map(Via.parse, others)]
 
 
 def same(one: Request | Response, other: Request | Response) -> bool:

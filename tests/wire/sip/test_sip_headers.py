@@ -5,13 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.sip.errors import SipSyntaxError
-from gateway.wire.sip.fields import CONTACT, CSEQ, FROM, MAX_FORWARDS, ROUTE, SUPPORTED, VIA
+from gateway.wire.sip.fields import CONTACT, CSEQ, FROM, MAX_FORWARDS, ROUTE, SUPPORTED
 from gateway.wire.sip.grammar import quote, unquote
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.name_addr import NameAddr
 from gateway.wire.sip.uri import parse_uri
 from gateway.wire.sip.values import CSeq
-from gateway.wire.sip.via import Via
 
 
 def test_a_header_is_found_by_any_spelling_of_its_name():
@@ -116,12 +115,12 @@ def test_what_is_set_and_was_not_there_stands_last():
 def test_a_list_is_set_one_a_row_and_words_in_one():
     headers = HeaderMap()
 
-    headers[VIA] = (Via(transport="UDP", host="a"), Via(transport="UDP", host="b"))
+    headers[ROUTE] = tuple(NameAddr(uri=parse_uri(uri)) for uri in ("sip:a", "sip:b"))
     headers[SUPPORTED] = ("100rel", "timer")
 
     assert list(headers) == [
-        ("Via", "SIP/2.0/UDP a"),
-        ("Via", "SIP/2.0/UDP b"),
+        ("Route", "<sip:a>"),
+        ("Route", "<sip:b>"),
         ("Supported", "100rel, timer"),
     ]
 

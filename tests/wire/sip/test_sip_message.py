@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.wire.sip.fields import CONTENT_LENGTH, CSEQ, TO, VIA
+from gateway.wire.sip.fields import CONTENT_LENGTH, CSEQ, TO, VIAS
 from gateway.wire.sip.headers import HeaderMap
 from gateway.wire.sip.message import Request, Response, ack_for, cancel_for, response_to
 from gateway.wire.sip.parser import parse_datagram
@@ -137,7 +137,7 @@ def test_the_ack_and_the_cancel_of_what_a_real_stack_sent_are_whole(invite):
 
     for follower in (ack_for(sent, response_to(sent, 487, to_tag="t")), cancel_for(sent)):
         again = parse_datagram(follower.encode())
-        assert again.headers[VIA][0].branch == sent.headers[VIA][0].branch
+        assert again.headers[VIAS].top.branch == sent.headers[VIAS].top.branch
         assert again.headers[CSEQ].number == sent.headers[CSEQ].number
 
 

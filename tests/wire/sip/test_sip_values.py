@@ -28,7 +28,7 @@ from gateway.wire.sip.fields import (
     REPLACES,
     RETRY_AFTER,
     SESSION_EXPIRES,
-    VIA,
+    VIAS,
     WWW_AUTHENTICATE,
 )
 from gateway.wire.sip.headers import Field, HeaderMap
@@ -143,7 +143,7 @@ def test_a_via_that_claims_where_it_came_from_is_overruled():
 )
 def test_what_is_no_via_is_refused(text):
     with pytest.raises(SipSyntaxError, match="Via"):
-        read(VIA, text)
+        read(VIAS, text)
 
 
 # -- addresses -------------------------------------------------------------------------------------------
@@ -473,7 +473,7 @@ FIELDS: list[Field[Any]] = [
         FROM,
         MAX_FORWARDS,
     ),
-    *(MIN_SE, REASON, REPLACES, SESSION_EXPIRES, VIA, WWW_AUTHENTICATE, DATE, RETRY_AFTER, EXPIRES),
+    *(MIN_SE, REASON, REPLACES, SESSION_EXPIRES, VIAS, WWW_AUTHENTICATE, DATE, RETRY_AFTER, EXPIRES),
 ]
 header_like = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
