@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai.types.realtime  # noqa: F401 - takes most of a second: no call shall wait while it is loaded
 import pytest
 
 from gateway.testing.realtime_schema import ServerOrder, check_client_event, check_server_event
